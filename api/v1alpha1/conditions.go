@@ -1,0 +1,111 @@
+package v1alpha1
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+)
+
+// Condition types. Ready, Reconciling and Stalled mean what kstatus reads in them; Healthy tells how work that
+// goes on is going.
+const (
+	// ReadyCondition is True while the object is accepted and in force, also while it is suspended, paused, held
+	// or completed.
+	ReadyCondition = "Ready"
+	// ReconcilingCondition is True while the operator still works towards what the spec says.
+	ReconcilingCondition = "Reconciling"
+	// StalledCondition is True when only an edit of this object can mend it.
+	StalledCondition = "Stalled"
+	// HealthyCondition tells how delivery goes.
+	HealthyCondition = "Healthy"
+)
+
+// Reasons of conditions that several kinds share. A reference that does not resolve yet has the reason
+// "<Kind>NotFound", made by NotFoundReason.
+const (
+	InForceReason         = "InForce"
+	SuspendedReason       = "Suspended"
+	ProgressingReason     = "Progressing"
+	TenantNotReadyReason  = "TenantNotReady"
+	DatabaseDownReason    = "DatabaseUnavailable"
+	InvalidSpecReason     = "InvalidSpec"
+	SettledReason         = "Settled"
+	DeletedReason         = "Deleted"
+	AsDeclaredReason      = "AsDeclared"
+	SecretNotLabelled     = "SecretNotLabelled"
+	SecretKeyMissing      = "SecretKeyMissing"
+	DependencyNotReady    = "DependencyNotReady"
+	DeliveringReason      = "Delivering"
+	ChannelTroubleReason  = "ChannelTrouble"
+	AttentionNeededReason = "AttentionNeeded"
+)
+
+// Reasons of a CRMTenant's conditions.
+const (
+	ForeignDatabaseReason = "ForeignDatabase"
+	MigratingReason       = "Migrating"
+	MigrationFailedReason = "MigrationFailed"
+)
+
+// Reasons of a RecordType's conditions.
+const (
+	LossyChangeReason = "LossyChange"
+	InUseReason       = "InUse"
+)
+
+// Reasons of a MessageTemplate's and a Segment's conditions.
+const (
+	TemplateInvalidReason   = "TemplateInvalid"
+	ExpressionInvalidReason = "ExpressionInvalid"
+)
+
+// Reasons of a Campaign's conditions.
+const (
+	SendKeyTakenReason = "SendKeyTaken"
+)
+
+// NotFoundReason is the reason of a Ready=False condition whose cause is a reference to a missing object of this kind.
+func NotFoundReason(kind string) string { return kind + "NotFound" }
+
+// UseLabel marks a Secret that objects of this group may refer to; its value says for what.
+const (
+	UseLabel   = "crm.tertulia.dev/use"
+	UseChannel = "channel"
+)
+
+// Finalizer is ours: the operator sets it where deleting an object must suspend work.
+const Finalizer = "crm.tertulia.dev/suspend-on-delete"
+
+// TenantName is the name that the one CRMTenant of a namespace has.
+const TenantName = "default"
+
+// Status is what every kind reports.
+type Status struct {
+	// ObservedGeneration is the generation of the spec that the conditions speak of.
+	// +optional
+	// +kubebuilder:default=-1
+	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
+	// Conditions tell whether the object is in force, and if not, why and how to mend it.
+	// +optional
+	// +listType=map
+	// +listMapKey=type
+	Conditions []metav1.Condition `json:"conditions,omitempty"`
+}
+
+// Object is any kind of this package.
+// +kubebuilder:object:generate=false
+type Object interface {
+	metav1.Object
+	runtime.Object
+	// CommonStatus is the part of the status that every kind has.
+	CommonStatus() *Status
+	// IsSuspended tells whether the author asked for suspension.
+	IsSuspended() bool
+}
+
+// LocalReference names an object in the same namespace.
+type LocalReference struct {
+	// Name of the object.
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
+}

@@ -1,0 +1,47 @@
+// Package deliver is the port over which messages leave: a transport hands a micro-batch over and tells for each
+// message what is known of it. One folder per transport; all of them pass the suite in delivertest.
+package deliver
+
+import "context"
+
+// Message is one message to one recipient, ready to be handed over.
+type Message struct {
+	From string // envelope sender
+	To   string // envelope recipient
+	Data []byte // RFC 5322, CRLF line ends, not dot-stuffed
+}
+
+// Outcome is what is known of a message that was to be handed over.
+type Outcome int
+
+// The outcomes. The zero value is Untouched, so that a result nobody set claims nothing was handed over.
+const (
+	// Untouched: the message was never offered; trouble of the channel (greeting, TLS, AUTH, MAIL) came first.
+	Untouched Outcome = iota
+	// Accepted: the server answered 2xx to the final dot.
+	Accepted
+	// Refused: the server answered 5xx at RCPT, DATA or the final dot.
+	Refused
+	// Deferred: the server answered 4xx at RCPT, DATA or the final dot, or the connection ended before the final dot was begun.
+	Deferred
+	// Unknown: the final dot was begun and no answer came. It is never sent again by itself.
+	Unknown
+)
+
+// Result is the outcome of one message with the server's words.
+type Result struct {
+	Outcome Outcome
+	Code    int    // SMTP reply code; 0 where there was none
+	Reply   string // the server's words, at most 200 characters; they may name the recipient and stay in the database
+}
+
+// Transport hands messages over.
+type Transport interface {
+	// Deliver hands over a batch and returns a result for every message, in order. It returns when every outcome is
+	// known or its time limits have passed. Cancelling ctx ends hand-overs that have not begun; those begun are
+	// completed. The error tells of trouble of the channel as a whole (an unreachable server, refused credentials), in
+	// words without people or secrets; the results then say which messages were left Untouched.
+	Deliver(ctx context.Context, batch []Message) ([]Result, error)
+	// Close ends the connections.
+	Close() error
+}
