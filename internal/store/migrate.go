@@ -1,0 +1,100 @@
+package store
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/database"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// migrationLock is the advisory lock under which migrations run; its number means nothing beyond being ours.
+const migrationLock = 7_302_115_846
+
+// ErrMigrating says that another process migrates this database at the moment.
+var ErrMigrating = errors.New("another process is migrating the database")
+
+// Migrate brings a database to the newest schema and returns its version. Migrations only go forward. It returns
+// ErrMigrating when another process holds the lock, and an error when the database is newer than this program.
+func Migrate(ctx context.Context, url string, o Options) (int64, error) {
+	o.MaxConns = 2
+	db, err := Open(ctx, url, o)
+	if err != nil {
+		return 0, err
+	}
+	defer db.Close()
+	// One connection holds the lock for as long as the migrations run on another.
+	lock, err := db.Pool.Acquire(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("connect to migrate: %w", err)
+	}
+	defer lock.Release()
+	if err := prepareMigration(ctx, lock.Conn()); err != nil {
+		return 0, err
+	}
+	defer func() {
+		// The lock goes with the connection in any case; unlocking lets the pool keep it.
+		unlock, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+		defer cancel()
+		_, _ = lock.Exec(unlock, "select pg_advisory_unlock($1)", int64(migrationLock))
+	}()
+	return runMigrations(ctx, db)
+}
+
+func prepareMigration(ctx context.Context, conn *pgx.Conn) error {
+	var locked bool
+	if err := conn.QueryRow(ctx, "select pg_try_advisory_lock($1)", int64(migrationLock)).Scan(&locked); err != nil {
+		return fmt.Errorf("lock the migrations: %w", err)
+	}
+	if !locked {
+		return ErrMigrating
+	}
+	var exists bool
+	if err := conn.QueryRow(ctx, "select to_regnamespace($1) is not null", Schema).Scan(&exists); err != nil {
+		return fmt.Errorf("look for schema %s: %w", Schema, err)
+	}
+	if exists {
+		return nil
+	}
+	if _, err := conn.Exec(ctx, "create schema if not exists "+pgx.Identifier{Schema}.Sanitize()); err != nil {
+		return fmt.Errorf("create schema %s: %w", Schema, err)
+	}
+	return nil
+}
+
+func runMigrations(ctx context.Context, db *DB) (int64, error) {
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return 0, err
+	}
+	sqlDB := stdlib.OpenDBFromPool(db.Pool)
+	defer func() { _ = sqlDB.Close() }()
+	versions, err := database.NewStore(goose.DialectPostgres, "schema_version")
+	if err != nil {
+		return 0, fmt.Errorf("prepare the table of schema versions: %w", err)
+	}
+	provider, err := goose.NewProvider("", sqlDB, files, goose.WithStore(versions), goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		return 0, fmt.Errorf("read the migrations: %w", err)
+	}
+	current, target, err := provider.GetVersions(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("read the schema version: %w", err)
+	}
+	if current > target {
+		return current, fmt.Errorf("the database has schema version %d, newer than version %d of this program: upgrade the program", current, target)
+	}
+	if _, err := provider.Up(ctx); err != nil {
+		return current, fmt.Errorf("migrate from version %d: %w", current, err)
+	}
+	return provider.GetDBVersion(ctx)
+}

@@ -1,0 +1,118 @@
+// Package store is the only package that talks to PostgreSQL. One file per aggregate holds its queries; migrations/
+// holds the schema. A DB is one tenant's database: there is no tenant column anywhere, because there is no other
+// tenant's row to keep apart.
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// Schema is the schema that holds everything of a tenant. SQL in this package names no schema: connections search it first.
+const Schema = "tertulia"
+
+// DB is a tenant's database.
+type DB struct {
+	Pool *pgxpool.Pool
+}
+
+// Options tell how a database is opened. The zero value works.
+type Options struct {
+	// MaxConns bounds the pool; 0 means 8.
+	MaxConns int32
+	// ApplicationName is what pg_stat_activity shows; "" means tertulia.
+	ApplicationName string
+	// Role is taken with SET ROLE by every connection; "" keeps the login role.
+	Role string
+}
+
+// Open makes a pool for a database. It connects lazily: an error means that the URL cannot be read, and names neither
+// the URL nor the password.
+func Open(ctx context.Context, url string, o Options) (*DB, error) {
+	config, err := poolConfig(url, o)
+	if err != nil {
+		return nil, err
+	}
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("open database %q: %w", config.ConnConfig.Database, err)
+	}
+	return &DB{Pool: pool}, nil
+}
+
+func poolConfig(url string, o Options) (*pgxpool.Config, error) {
+	config, err := pgxpool.ParseConfig(url)
+	if err != nil {
+		// The parser's own message can repeat parts of the URL.
+		return nil, errors.New("the database URL cannot be read: it must look like postgres://user:password@host:5432/name")
+	}
+	config.MinConns = 0
+	config.MaxConns = 8
+	if o.MaxConns > 0 {
+		config.MaxConns = o.MaxConns
+	}
+	config.MaxConnIdleTime = 2 * time.Minute
+	config.ConnConfig.ConnectTimeout = 5 * time.Second
+	params := config.ConnConfig.RuntimeParams
+	params["search_path"] = Schema
+	params["timezone"] = "UTC"
+	params["application_name"] = "tertulia"
+	if o.ApplicationName != "" {
+		params["application_name"] = o.ApplicationName
+	}
+	if o.Role != "" {
+		setRole := "set role " + pgx.Identifier{o.Role}.Sanitize()
+		config.AfterConnect = func(ctx context.Context, c *pgx.Conn) error {
+			_, err := c.Exec(ctx, setRole)
+			return err
+		}
+	}
+	return config, nil
+}
+
+// Close ends the pool's connections.
+func (db *DB) Close() { db.Pool.Close() }
+
+// InTx runs f in a transaction, which commits when f returns nil. When the error is not nil the transaction has been
+// rolled back, or its outcome is unknown because the connection was lost during the commit.
+func (db *DB) InTx(ctx context.Context, f func(pgx.Tx) error) error {
+	return pgx.BeginFunc(ctx, db.Pool, f)
+}
+
+// ErrNotFound says that no row answers the question.
+var ErrNotFound = errors.New("not found")
+
+// IsUnavailable tells whether an error means that the database cannot be reached or used at the moment, so that the
+// same call may succeed later.
+func IsUnavailable(err error) bool {
+	if err == nil {
+		return false
+	}
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		switch pg.Code {
+		case "57P01", "57P02", "57P03", // shutdown, crash, starting up
+			"53300",          // too many connections
+			"25006", "53100": // read-only, disk full
+			return true
+		}
+		return pg.Code[:2] == "08"
+	}
+	var network net.Error
+	var connect *pgconn.ConnectError
+	return errors.As(err, &network) || errors.As(err, &connect) || pgconn.SafeToRetry(err) ||
+		errors.Is(err, net.ErrClosed) || isLostConnection(err)
+}
+
+// IsUniqueViolation tells whether an error is a violation of this unique index; "" means any.
+func IsUniqueViolation(err error, constraint string) bool {
+	var pg *pgconn.PgError
+	return errors.As(err, &pg) && pg.Code == "23505" && (constraint == "" || pg.ConstraintName == constraint)
+}
