@@ -1,0 +1,153 @@
+// Package credentials keeps what a worker or a server must know of a tenant and must never read from a row: where its
+// database is, and the channels' credentials. A tenant directory is flat, as a mounted Secret is, and is written by the
+// operator:
+//
+//	tenant                     the tenant's id
+//	database-url               the runtime role's URL
+//	channel.<name>.username    credentials of a channel
+//	channel.<name>.password
+package credentials
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Tenant is the content of a tenant directory.
+type Tenant struct {
+	ID          string
+	DatabaseURL string
+	Channels    map[string]Channel // by name; a channel without credentials is absent
+	// Digest changes when anything above does.
+	Digest string
+}
+
+// Channel holds what a channel authenticates with.
+type Channel struct {
+	Username string
+	Password string
+}
+
+// maxFile bounds what is read of one file; a URL or a password is far shorter.
+const maxFile = 64 << 10
+
+// ErrIncomplete says that a directory does not hold a tenant yet.
+var ErrIncomplete = errors.New("the tenant directory is incomplete")
+
+// Read reads a tenant directory. A directory that lacks the tenant's id or its database gives ErrIncomplete.
+func Read(dir string) (Tenant, error) {
+	files, err := readFiles(dir)
+	if err != nil {
+		return Tenant{}, fmt.Errorf("read tenant directory %s: %w", dir, err)
+	}
+	tenant := Tenant{ID: files["tenant"], DatabaseURL: files["database-url"], Channels: map[string]Channel{}, Digest: digest(files)}
+	if tenant.ID == "" || tenant.DatabaseURL == "" {
+		return Tenant{}, fmt.Errorf("read tenant directory %s: %w", dir, ErrIncomplete)
+	}
+	for name, value := range files {
+		channel, field, ok := channelFile(name)
+		if !ok {
+			continue
+		}
+		c := tenant.Channels[channel]
+		if field == "username" {
+			c.Username = value
+		} else {
+			c.Password = value
+		}
+		tenant.Channels[channel] = c
+	}
+	return tenant, nil
+}
+
+// channelFile splits "channel.<name>.username"; the name may contain dots.
+func channelFile(file string) (channel, field string, ok bool) {
+	rest, ok := strings.CutPrefix(file, "channel.")
+	if !ok {
+		return "", "", false
+	}
+	dot := strings.LastIndexByte(rest, '.')
+	if dot < 1 {
+		return "", "", false
+	}
+	channel, field = rest[:dot], rest[dot+1:]
+	return channel, field, field == "username" || field == "password"
+}
+
+func readFiles(dir string) (map[string]string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	files := map[string]string{}
+	for _, entry := range entries {
+		// A mounted Secret keeps its revisions in hidden directories, and its files are links into them.
+		if strings.HasPrefix(entry.Name(), ".") {
+			continue
+		}
+		content, err := readFile(filepath.Join(dir, entry.Name()))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		files[entry.Name()] = content
+	}
+	return files, nil
+}
+
+func readFile(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = f.Close() }()
+	content, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return "", err
+	}
+	if len(content) > maxFile {
+		return "", fmt.Errorf("%s is larger than %d bytes", path, maxFile)
+	}
+	return strings.TrimRight(string(content), "\r\n"), nil
+}
+
+func digest(files map[string]string) string {
+	names := make([]string, 0, len(files))
+	for name := range files {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	h := sha256.New()
+	for _, name := range names {
+		fmt.Fprintf(h, "%d:%s%d:%s", len(name), name, len(files[name]), files[name])
+	}
+	return hex.EncodeToString(h.Sum(nil)[:8])
+}
+
+// List returns the tenant directories under a root, in order. A root that does not exist has none.
+func List(root string) ([]string, error) {
+	entries, err := os.ReadDir(root)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list tenant directories: %w", err)
+	}
+	var dirs []string
+	for _, entry := range entries {
+		if entry.IsDir() && !strings.HasPrefix(entry.Name(), ".") {
+			dirs = append(dirs, filepath.Join(root, entry.Name()))
+		}
+	}
+	return dirs, nil
+}
