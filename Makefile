@@ -1,0 +1,59 @@
+# What can be done here, a line each: make help.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X github.com/tertulia-crm/tertulia/internal/cli.version=$(VERSION)
+
+# Tools are pinned, each in a module of its own, and built by Go's own cache.
+tool = go tool -modfile=hack/tools/$(1)/go.mod $(1)
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: build setup ## Set everything up, run the example from manifests to delivered mail, and stay up (ONCE=1: check and leave)
+	go run ./hack/demo $(if $(ONCE),--once) $(if $(DATA_DIR),--data-dir $(DATA_DIR))
+
+.PHONY: test
+test: setup ## Set everything up and run all tests
+	$(call tool,gotestsum) --format pkgname --format-hide-empty-pkg -- -timeout 20m ./... $(TESTFLAGS)
+
+.PHONY: lint
+lint: ## Check the code against the house's rules
+	$(call tool,golangci-lint) run ./...
+
+.PHONY: generate
+generate: ## Make CRDs, deep copies, RBAC, JSON Schemas and the API reference anew
+	hack/generate.sh
+
+.PHONY: verify
+verify: ## Fail when a generated file or the module file is stale
+	hack/verify.sh
+
+.PHONY: build
+build: ## Build bin/tertulia
+	CGO_ENABLED=0 go build -trimpath -ldflags "$(LDFLAGS)" -o bin/tertulia ./cmd/tertulia
+
+.PHONY: image
+image: build ## Build an OCI image archive of the static binary, bin/tertulia-image.tar
+	go run ./hack/image --binary bin/tertulia --version "$(VERSION)" --output bin/tertulia-image.tar
+
+.PHONY: bench
+bench: build setup ## Measure (BENCH=import runs the rows whose names begin so); writes bench.json
+	go run ./hack/bench --only "$(BENCH)"
+
+.PHONY: fuzz
+fuzz: setup ## Fuzz every parser and the expression compiler (FUZZTIME=30s each)
+	hack/fuzz.sh $(or $(FUZZTIME),30s)
+
+.PHONY: setup
+setup: ## Install or build what demo and test need: PostgreSQL, the API server's binaries
+	go run ./hack/setup
+
+.PHONY: clean
+clean: ## Remove what was built here and the demo's data (the cache outside the checkout stays)
+	rm -rf bin .demo bench.json coverage.out
