@@ -1,0 +1,198 @@
+// Package controlplane runs a real Kubernetes control plane on this machine: etcd, kube-apiserver and the part of
+// kube-controller-manager that lets namespaces finish deleting and owners' dependents go with them. There are no nodes, so
+// nothing runs in it: it keeps custom resources, for `tertulia up` and for the tests of controllers.
+package controlplane
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/tertulia-crm/tertulia/internal/local/binaries"
+	"github.com/tertulia-crm/tertulia/internal/local/supervise"
+)
+
+// serviceAddress is the first address of serviceRange, which Kubernetes gives to the API server's own Service.
+var serviceAddress = net.IPv4(10, 78, 0, 1)
+
+// The names of the programs, of their logs and of their pid files.
+const (
+	etcd              = "etcd"
+	apiServer         = "kube-apiserver"
+	controllerManager = "kube-controller-manager"
+)
+
+const (
+	serviceRange = "10.78.0.0/24"
+	// readyTimeout bounds the wait for a server that has been started. On two busy cores the API server takes 5 to 15 s.
+	readyTimeout = 2 * time.Minute
+)
+
+// Options say how to run a control plane. Dir is needed.
+type Options struct {
+	// Dir keeps everything: data, certificates, logs, pid files and the kubeconfig. A control plane started on the folder of an
+	// earlier one goes on where that left off. One process at a time may use it.
+	Dir string
+	// Kubeconfig is where the administrator's kubeconfig is written. Default: Dir/kubeconfig.
+	Kubeconfig string
+	// Port is the API server's, on 127.0.0.1. Default: the one used last time in this folder if it is free, else any.
+	Port int
+	// Logs is the folder of the programs' logs. Default: Dir/logs.
+	Logs string
+	// PIDs is the folder of the programs' pid files. Default: Dir/run.
+	PIDs string
+	// Binaries are the programs. Default: binaries.Ensure, which may build them for minutes.
+	Binaries binaries.Set
+	// Volatile skips etcd's fsync: faster, and right only for tests that do not crash the machine.
+	Volatile bool
+	// WithoutControllers leaves out kube-controller-manager: namespaces then never finish deleting.
+	WithoutControllers bool
+	// Log is told when a program ended by itself, which is then started again. Default: nobody.
+	Log logr.Logger
+	// Progress is told about a build of the programs. Default: nobody.
+	Progress io.Writer
+}
+
+// ControlPlane is a running control plane. Its methods may be called by several goroutines.
+type ControlPlane struct {
+	options  Options
+	pki      *pki
+	config   *rest.Config
+	etcdPort int
+
+	mu       sync.Mutex                 // guards programs
+	programs map[string]*supervise.Kept // by name
+}
+
+// Start runs a control plane and returns when its API server is ready. On an error nothing is left running.
+func Start(ctx context.Context, o Options) (*ControlPlane, error) {
+	if err := o.complete(ctx); err != nil {
+		return nil, err
+	}
+	c := &ControlPlane{options: o, programs: map[string]*supervise.Kept{}}
+	if err := c.start(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("start the control plane: %w", err), c.Stop(context.WithoutCancel(ctx)))
+	}
+	return c, nil
+}
+
+func (o *Options) complete(ctx context.Context) error {
+	if o.Dir == "" {
+		return errors.New("start the control plane: Options.Dir is needed")
+	}
+	dir, err := filepath.Abs(o.Dir)
+	if err != nil {
+		return fmt.Errorf("start the control plane: %w", err)
+	}
+	o.Dir = dir
+	for path, name := range map[*string]string{&o.Kubeconfig: "kubeconfig", &o.Logs: "logs", &o.PIDs: "run"} {
+		if *path == "" {
+			*path = filepath.Join(dir, name)
+		}
+	}
+	if o.Binaries == (binaries.Set{}) {
+		o.Binaries, err = binaries.Ensure(ctx, binaries.Options{Progress: o.Progress})
+	}
+	return err
+}
+
+func (c *ControlPlane) start(ctx context.Context) error {
+	var err error
+	if err = os.MkdirAll(c.options.Dir, 0o700); err != nil {
+		return fmt.Errorf("make %s: %w", c.options.Dir, err)
+	}
+	if err = supervise.EndLeftovers(ctx, c.options.PIDs, supervise.DefaultGrace); err != nil {
+		return fmt.Errorf("end what an earlier control plane left: %w", err)
+	}
+	if c.pki, err = ensurePKI(filepath.Join(c.options.Dir, "pki"), time.Now()); err != nil {
+		return err
+	}
+	if c.options.Port, err = choosePort(c.options); err != nil {
+		return err
+	}
+	if c.config, err = c.adminConfig(); err != nil {
+		return err
+	}
+	if err = c.startEtcd(ctx); err != nil {
+		return err
+	}
+	if err = c.StartAPIServer(ctx); err != nil {
+		return err
+	}
+	if err = c.startControllers(ctx); err != nil {
+		return err
+	}
+	return clientcmd.WriteToFile(kubeconfig(c.config), c.options.Kubeconfig)
+}
+
+// Config is an administrator's, for this process. The caller owns the copy.
+func (c *ControlPlane) Config() *rest.Config { return rest.CopyConfig(c.config) }
+
+// Kubeconfig is the path of the administrator's kubeconfig, which kubectl reads.
+func (c *ControlPlane) Kubeconfig() string { return c.options.Kubeconfig }
+
+// URL is the API server's address.
+func (c *ControlPlane) URL() string { return c.config.Host }
+
+// Kubectl is the path of a kubectl of the API server's version.
+func (c *ControlPlane) Kubectl() string { return c.options.Binaries.Kubectl }
+
+// Stop ends the programs, clients before servers, and returns when they are gone. It may be called again.
+func (c *ControlPlane) Stop(ctx context.Context) error {
+	var errs []error
+	for _, name := range []string{controllerManager, apiServer, etcd} {
+		errs = append(errs, c.stop(ctx, name))
+	}
+	return errors.Join(errs...)
+}
+
+// StopAPIServer ends the API server alone, for tests of what goes on without it. The data stays in etcd.
+func (c *ControlPlane) StopAPIServer(ctx context.Context) error {
+	return c.stop(ctx, apiServer)
+}
+
+// StartAPIServer starts the API server that StopAPIServer ended, at the same address, and returns when it is ready.
+func (c *ControlPlane) StartAPIServer(ctx context.Context) error {
+	return c.run(ctx, c.apiServerCommand(), c.apiServerReady)
+}
+
+// run starts a program, waits until it is ready (at once where ready is nil) and keeps it running from then on.
+func (c *ControlPlane) run(ctx context.Context, command supervise.Command, ready func(context.Context) error) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.programs[command.Name] != nil {
+		return fmt.Errorf("%s runs already", command.Name)
+	}
+	process, err := supervise.Start(ctx, command)
+	if err != nil {
+		return err
+	}
+	if ready != nil {
+		if err := await(ctx, process, command, ready); err != nil {
+			return errors.Join(err, process.Stop(ctx))
+		}
+	}
+	c.programs[command.Name] = supervise.Keep(process, c.options.Log)
+	return nil
+}
+
+func (c *ControlPlane) stop(ctx context.Context, name string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	program := c.programs[name]
+	if program == nil {
+		return nil
+	}
+	delete(c.programs, name)
+	return program.Stop(ctx)
+}

@@ -1,0 +1,165 @@
+package controlplane
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/tertulia-crm/tertulia/internal/local/supervise"
+)
+
+// controllers are those of kube-controller-manager that matter where no pod ever runs.
+var controllers = []string{
+	"namespace-controller",
+	"garbage-collector-controller",
+	"serviceaccount-controller",
+	"serviceaccount-token-controller",
+	"root-ca-certificate-publisher-controller",
+	"clusterrole-aggregation-controller",
+	"resourcequota-controller",
+	"validatingadmissionpolicy-status-controller",
+}
+
+func (c *ControlPlane) command(name, path string, args ...string) supervise.Command {
+	return supervise.Command{
+		Name: name, Path: path, Args: args,
+		Log:     filepath.Join(c.options.Logs, name+".log"),
+		PIDFile: filepath.Join(c.options.PIDs, name+".pid"),
+	}
+}
+
+// startEtcd runs etcd on two free ports of the loopback interface, to which only holders of our certificates may speak:
+// other users of the machine can reach them too.
+func (c *ControlPlane) startEtcd(ctx context.Context) error {
+	ports, err := freePorts(2)
+	if err != nil {
+		return err
+	}
+	c.etcdPort = ports[0]
+	client, peer := loopbackURL(ports[0]), loopbackURL(ports[1])
+	args := []string{
+		"--name=default",
+		"--data-dir=" + filepath.Join(c.options.Dir, "etcd"),
+		"--listen-client-urls=" + client, "--advertise-client-urls=" + client,
+		"--listen-peer-urls=" + peer,
+		"--cert-file=" + c.pki.cert(pairEtcd), "--key-file=" + c.pki.key(pairEtcd),
+		"--client-cert-auth", "--trusted-ca-file=" + c.pki.cert(pairCA),
+		"--peer-cert-file=" + c.pki.cert(pairEtcd), "--peer-key-file=" + c.pki.key(pairEtcd),
+		"--peer-client-cert-auth", "--peer-trusted-ca-file=" + c.pki.cert(pairCA),
+		"--log-level=warn",
+	}
+	if c.options.Volatile {
+		args = append(args, "--unsafe-no-fsync")
+	}
+	return c.run(ctx, c.command(etcd, c.options.Binaries.Etcd, args...), c.etcdListens)
+}
+
+func (c *ControlPlane) apiServerCommand() supervise.Command {
+	return c.command(apiServer, c.options.Binaries.APIServer,
+		"--bind-address=127.0.0.1", "--advertise-address=127.0.0.1",
+		"--secure-port="+strconv.Itoa(c.options.Port),
+		// No Endpoints object for the API server's own Service: a loopback address is not allowed in one, and no pod asks.
+		"--endpoint-reconciler-type=none",
+		"--service-cluster-ip-range="+serviceRange,
+		"--etcd-servers="+loopbackURL(c.etcdPort),
+		"--etcd-cafile="+c.pki.cert(pairCA),
+		"--etcd-certfile="+c.pki.cert(pairEtcdClient), "--etcd-keyfile="+c.pki.key(pairEtcdClient),
+		"--tls-cert-file="+c.pki.cert(pairAPIServer), "--tls-private-key-file="+c.pki.key(pairAPIServer),
+		"--client-ca-file="+c.pki.cert(pairCA),
+		"--authorization-mode=RBAC",
+		"--service-account-issuer=https://kubernetes.default.svc",
+		"--service-account-key-file="+c.pki.key(keyServiceAccounts),
+		"--service-account-signing-key-file="+c.pki.key(keyServiceAccounts),
+		"--profiling=false",
+		"--v=1",
+	)
+}
+
+func (c *ControlPlane) startControllers(ctx context.Context) error {
+	if c.options.WithoutControllers {
+		return nil
+	}
+	config, err := c.clientConfig(pairControllerManager)
+	if err != nil {
+		return err
+	}
+	file := filepath.Join(c.options.Dir, "controller-manager.kubeconfig")
+	if err := clientcmd.WriteToFile(kubeconfig(config), file); err != nil {
+		return fmt.Errorf("write the controller manager's kubeconfig: %w", err)
+	}
+	return c.run(ctx, c.command(controllerManager, c.options.Binaries.ControllerManager,
+		"--kubeconfig="+file,
+		"--controllers="+strings.Join(controllers, ","),
+		// Each controller acts as its own ServiceAccount, with the role that Kubernetes ships for it.
+		"--use-service-account-credentials",
+		"--leader-elect=false",
+		"--secure-port=0", // its own endpoints would be one more thing that listens
+		"--root-ca-file="+c.pki.cert(pairCA),
+		"--service-account-private-key-file="+c.pki.key(keyServiceAccounts),
+		"--kube-api-qps=200", "--kube-api-burst=400",
+		"--v=1",
+	), nil)
+}
+
+// choosePort keeps the port of the last run where it can, so that what people have open goes on working.
+func choosePort(o Options) (int, error) {
+	if o.Port != 0 {
+		return o.Port, nil
+	}
+	file := filepath.Join(o.Dir, "port")
+	if noted, err := os.ReadFile(file); err == nil { //nolint:gosec // our own file
+		if port, err := strconv.Atoi(strings.TrimSpace(string(noted))); err == nil && isFree(port) {
+			return port, nil
+		}
+	}
+	ports, err := freePorts(1)
+	if err != nil {
+		return 0, err
+	}
+	if err := os.WriteFile(file, []byte(strconv.Itoa(ports[0])+"\n"), 0o600); err != nil {
+		return 0, fmt.Errorf("note the API server's port: %w", err)
+	}
+	return ports[0], nil
+}
+
+// freePorts finds ports of 127.0.0.1 that nobody listens on. They are not reserved: between this and their use another
+// process could take one, and the start then fails and says so.
+func freePorts(n int) ([]int, error) {
+	var ports []int
+	for range n {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, fmt.Errorf("find a free port: %w", err)
+		}
+		defer listener.Close() //nolint:errcheck // held until all are found, so that they differ
+		ports = append(ports, listener.Addr().(*net.TCPAddr).Port)
+	}
+	return ports, nil
+}
+
+func isFree(port int) bool {
+	listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+	if err != nil {
+		return false
+	}
+	return listener.Close() == nil
+}
+
+func loopbackURL(port int) string { return "https://127.0.0.1:" + strconv.Itoa(port) }
+
+// etcdListens is etcd's readiness: it opens its client port once it has a leader.
+func (c *ControlPlane) etcdListens(ctx context.Context) error {
+	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(c.etcdPort))
+	conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", address)
+	if err != nil {
+		return err
+	}
+	return conn.Close()
+}
