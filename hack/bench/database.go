@@ -1,0 +1,69 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"path/filepath"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/tertulia-crm/tertulia/internal/local/postgres"
+	"github.com/tertulia-crm/tertulia/internal/store"
+)
+
+// startPostgres starts a server that keeps its promises: fsync, full_page_writes and synchronous_commit are on.
+func startPostgres(ctx context.Context, dir string, log io.Writer) (*postgres.Server, error) {
+	server, err := postgres.Start(ctx, postgres.Options{Dir: filepath.Join(dir, "postgres"), Durable: true, Log: log})
+	if err != nil {
+		return nil, err
+	}
+	if err := requireDurability(ctx, server.URL("postgres")); err != nil {
+		_ = server.Kill()
+		return nil, err
+	}
+	return server, nil
+}
+
+// requireDurability refuses to measure a server that would lose what it committed.
+func requireDurability(ctx context.Context, url string) error {
+	conn, err := pgx.Connect(ctx, url)
+	if err != nil {
+		return fmt.Errorf("ask PostgreSQL for its settings: %w", err)
+	}
+	defer func() { _ = conn.Close(ctx) }()
+	for _, setting := range []string{"fsync", "full_page_writes", "synchronous_commit"} {
+		var value string
+		if err := conn.QueryRow(ctx, "select current_setting($1)", setting).Scan(&value); err != nil {
+			return fmt.Errorf("ask PostgreSQL for %s: %w", setting, err)
+		}
+		if value != "on" {
+			return fmt.Errorf("PostgreSQL has %s = %s: numbers without durability mean nothing", setting, value)
+		}
+	}
+	return nil
+}
+
+// newDatabase makes a migrated database of this name.
+func newDatabase(ctx context.Context, server *postgres.Server, name string) (*store.DB, error) {
+	conn, err := pgx.Connect(ctx, server.URL("postgres"))
+	if err != nil {
+		return nil, fmt.Errorf("connect to PostgreSQL: %w", err)
+	}
+	defer func() { _ = conn.Close(ctx) }()
+	if _, err := conn.Exec(ctx, "create database "+pgx.Identifier{name}.Sanitize()); err != nil {
+		return nil, fmt.Errorf("make database %s: %w", name, err)
+	}
+	if _, err := store.Migrate(ctx, server.URL(name), store.Options{}); err != nil {
+		return nil, fmt.Errorf("migrate database %s: %w", name, err)
+	}
+	return store.Open(ctx, server.URL(name), store.Options{})
+}
+
+// stopPostgres ends a server, even where the benchmark was interrupted.
+func stopPostgres(ctx context.Context, server *postgres.Server) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+	defer cancel()
+	return server.Stop(ctx)
+}
