@@ -131,7 +131,7 @@ func (db *DB) DormantTenant(ctx context.Context) error {
 			"update channel set dormant_since = now() where dormant_since is null",
 			"update template set dormant_since = now() where dormant_since is null",
 			"update event_type set dormant_since = now() where dormant_since is null",
-			"update send set dormant_since = now() where dormant_since is null and finished_at is null",
+			"update send set dormant_since = now() where dormant_since is null",
 		} {
 			if _, err := tx.Exec(ctx, statement); err != nil {
 				return fmt.Errorf("put the tenant to sleep: %w", err)
