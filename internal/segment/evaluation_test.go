@@ -1,0 +1,73 @@
+package segment_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tertulia-crm/tertulia/internal/segment"
+	"github.com/tertulia-crm/tertulia/internal/store"
+	"github.com/tertulia-crm/tertulia/internal/store/storetest"
+)
+
+func TestMain(m *testing.M) { storetest.Main(m) }
+
+// counts are what an evaluation reports.
+type counts struct{ Belong, Entered, Left int64 }
+
+func run(t *testing.T, db *store.DB, s segment.Statement) counts {
+	t.Helper()
+	var c counts
+	if err := db.Pool.QueryRow(context.Background(), s.SQL, s.Arguments...).Scan(&c.Belong, &c.Entered, &c.Left); err != nil {
+		t.Fatalf("evaluate: %v\n%s", err, s.SQL)
+	}
+	return c
+}
+
+func execute(t *testing.T, db *store.DB, sql string, arguments ...any) {
+	t.Helper()
+	if _, err := db.Pool.Exec(context.Background(), sql, arguments...); err != nil {
+		t.Fatalf("%s: %v", sql, err)
+	}
+}
+
+// TestEvaluation follows a membership through its life: built, changed, confirmed, looked at in part, emptied.
+func TestEvaluation(t *testing.T) {
+	db := storetest.New(t)
+	execute(t, db, "insert into contact (locale) select case when n % 2 = 0 then 'es' else 'en' end from generate_series(1, 10) n")
+	execute(t, db, "insert into segment (name, match, digest, predicate, arguments) values ('spanish', '', '', '', '[]'), ('other', '', '', '', '[]')")
+	execute(t, db, "insert into segment_member (segment_id, contact_id) values (2, 1), (2, 2)")
+	// The predicate is null for a contact without a locale: that is no membership.
+	spanish := segment.Evaluation{SegmentID: 1, Predicate: "c.locale = $1::text", Arguments: []string{"es"}}
+
+	steps := []struct {
+		why       string
+		change    string
+		statement segment.Statement
+		want      counts
+	}{
+		{"the first evaluation builds the membership", "", spanish.Everyone(), counts{5, 5, 0}},
+		{"what has not changed is not written", "", spanish.Everyone(), counts{5, 0, 0}},
+		{
+			"only the contacts in question are touched, though others have changed too",
+			"update contact set locale = case id when 1 then 'es' when 3 then 'es' end where id in (1, 2, 3, 4)",
+			spanish.Contacts([]int64{1, 2, 5}), counts{1, 1, 1},
+		},
+		{"a whole evaluation finds the others", "", spanish.Everyone(), counts{5, 1, 1}},
+		{"nobody in question, nothing done", "", spanish.Contacts([]int64{}), counts{0, 0, 0}},
+		{"all may leave", "update contact set locale = null", spanish.Everyone(), counts{0, 0, 5}},
+	}
+	for _, step := range steps {
+		if step.change != "" {
+			execute(t, db, step.change)
+		}
+		if diff := cmp.Diff(step.want, run(t, db, step.statement)); diff != "" {
+			t.Fatalf("%s (-want +got):\n%s", step.why, diff)
+		}
+	}
+	var others int
+	if err := db.Pool.QueryRow(context.Background(), "select count(*) from segment_member where segment_id = 2").Scan(&others); err != nil || others != 2 {
+		t.Errorf("another segment has %d members (%v), want its 2 untouched", others, err)
+	}
+}
