@@ -61,6 +61,14 @@ func newDatabase(ctx context.Context, server *postgres.Server, name string) (*st
 	return store.Open(ctx, server.URL(name), store.Options{})
 }
 
+// settle writes out what earlier work left in memory, so that it is not charged to what is measured next.
+func settle(ctx context.Context, db *store.DB) error {
+	if _, err := db.Pool.Exec(ctx, "checkpoint"); err != nil {
+		return fmt.Errorf("write a checkpoint: %w", err)
+	}
+	return nil
+}
+
 // stopPostgres ends a server, even where the benchmark was interrupted.
 func stopPostgres(ctx context.Context, server *postgres.Server) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)

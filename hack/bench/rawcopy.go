@@ -27,9 +27,6 @@ func rawCopy(ctx context.Context, from, to *store.DB, dir string) (time.Duration
 			return 0, err
 		}
 	}
-	if err := settle(ctx, to); err != nil {
-		return 0, err
-	}
 	var took time.Duration
 	for _, table := range peopleTables {
 		started := time.Now()
@@ -39,14 +36,6 @@ func rawCopy(ctx context.Context, from, to *store.DB, dir string) (time.Duration
 		took += time.Since(started)
 	}
 	return took, nil
-}
-
-// settle writes out what earlier work left in memory, so that it is not charged to what is measured next.
-func settle(ctx context.Context, db *store.DB) error {
-	if _, err := db.Pool.Exec(ctx, "checkpoint"); err != nil {
-		return fmt.Errorf("write a checkpoint: %w", err)
-	}
-	return nil
 }
 
 func copyOut(ctx context.Context, db *store.DB, table, path string) error {

@@ -15,10 +15,10 @@ type Row struct {
 	Name       string  `json:"name"`
 	Value      float64 `json:"value"`
 	Unit       string  `json:"unit"`
-	Limit      float64 `json:"limit"`         // what the same run measured as the bound, in the same unit
-	Ratio      float64 `json:"ratio"`         // 1 at the bound, less when we are worse
-	CPUSeconds float64 `json:"cpu_seconds"`   // of the process that is measured
-	PeakRSSMB  float64 `json:"peak_rss_mb"`   // of the process that is measured, in MiB
+	Limit      float64 `json:"limit"`          // what the same run measured as the bound, in the same unit
+	Ratio      float64 `json:"ratio"`          // 1 at the bound, less when we are worse
+	CPUSeconds float64 `json:"cpu_seconds"`    // of the process that is measured
+	PeakRSSMB  float64 `json:"peak_rss_mb"`    // of the process that is measured, in MiB
 	Note       string  `json:"note,omitempty"` // sizes and what the bound is
 }
 

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/tertulia-crm/tertulia/api/v1alpha1"
+)
+
+// mergeCampaign copies the campaign's folder to where `up` watches, as merging its pull request would.
+func mergeCampaign(_ context.Context, show *narrator, _ *cluster, up *upProcess, _ options) error {
+	target := filepath.Join(up.merged, campaignName)
+	if _, err := os.Stat(target); !errors.Is(err, fs.ErrNotExist) {
+		show.say("• The campaign in %s was merged by an earlier run: nothing is sent twice", relative(target))
+		return err
+	}
+	show.begin("Merging the pull request: %s", pullRequest)
+	// A folder appears whole: it is copied beside and renamed.
+	beside := filepath.Join(filepath.Dir(up.merged), "."+campaignName)
+	if err := os.RemoveAll(beside); err != nil {
+		return fmt.Errorf("merge the campaign: %w", err)
+	}
+	if err := os.CopyFS(beside, os.DirFS(pullRequest)); err != nil {
+		return fmt.Errorf("merge the campaign: %w", err)
+	}
+	if err := os.Rename(beside, target); err != nil {
+		return fmt.Errorf("merge the campaign: %w", err)
+	}
+	show.done("now in %s, which `tertulia up` watches", relative(target))
+	return nil
+}
+
+// awaitDelivery watches the campaign until it has settled.
+func awaitDelivery(ctx context.Context, show *narrator, velo *cluster, _ *upProcess, _ options) error {
+	show.begin("Sending")
+	progress := show.bar(0, "messages")
+	var campaign v1alpha1.Campaign
+	err := await(ctx, func(ctx context.Context) (string, error) {
+		err := velo.client.Get(ctx, client.ObjectKey{Namespace: namespace, Name: campaignName}, &campaign)
+		if apierrors.IsNotFound(err) {
+			return "campaign/" + campaignName + " has not been applied", nil
+		}
+		if err != nil {
+			return "", fmt.Errorf("read the campaign: %w", err)
+		}
+		if missing, err := notReady(&campaign); err != nil || missing != "" {
+			return missing, err
+		}
+		if planned := count(campaign.Status.Planned); planned > 0 {
+			progress.ChangeMax64(planned)
+			_ = progress.Set64(planned - count(campaign.Status.Pending)) // drawing may fail, sending goes on
+		}
+		return unfinished(&campaign)
+	})
+	if err != nil {
+		return fmt.Errorf("send the campaign: %w", err)
+	}
+	_ = progress.Finish()
+	s := campaign.Status
+	show.done("%s of %s sent, %s skipped%s", thousands(count(s.Sent)), thousands(count(s.Planned)), thousands(count(s.Skipped)), reasons(s.SkippedByReason))
+	return nil
+}
+
+// unfinished says what a campaign still waits for; a phase that it will not leave by itself is an error.
+func unfinished(c *v1alpha1.Campaign) (string, error) {
+	switch c.Status.Phase {
+	case v1alpha1.CampaignCompleted:
+		return "", nil
+	case v1alpha1.CampaignHeld, v1alpha1.CampaignExpired, v1alpha1.CampaignPaused:
+		return "", fmt.Errorf("it is %s: kubectl describe campaign -n %s %s tells why", c.Status.Phase, namespace, c.Name)
+	}
+	return fmt.Sprintf("it is %s with %d messages pending", c.Status.Phase, count(c.Status.Pending)), nil
+}
+
+func reasons(skips []v1alpha1.SkipCount) string {
+	text := ""
+	for i, s := range skips {
+		separator := ", "
+		if i == 0 {
+			separator = ": "
+		}
+		text += fmt.Sprintf("%s%s %s", separator, s.Reason, thousands(s.Count))
+	}
+	return text
+}
+
+// count reads a number that a status may not have yet.
+func count(n *int64) int64 {
+	if n == nil {
+		return 0
+	}
+	return *n
+}

@@ -1,0 +1,115 @@
+// Command demo plays the example of examples/velo from nothing to delivered mail: it starts everything with
+// `tertulia up`, imports invented customers, merges a campaign as a pull request would, checks that every message that
+// counts as sent is in the mailbox once, and stays up for you to look around.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+)
+
+const (
+	namespace    = "velo"
+	campaignName = "winter-2026"
+	baseFolder   = "examples/velo/base"
+	pullRequest  = "examples/velo/campaigns/" + campaignName
+)
+
+// options are what the flags say.
+type options struct {
+	once     bool
+	dataDir  string // absolute
+	program  string
+	contacts int
+	events   int
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "\ndemo:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context) error {
+	var o options
+	flag.BoolVar(&o.once, "once", false, "leave when everything is delivered and checked")
+	flag.StringVar(&o.dataDir, "data-dir", ".demo", "where control plane, database and mailbox keep their data, for the next time too")
+	flag.StringVar(&o.program, "program", "bin/tertulia", "the binary to show")
+	flag.IntVar(&o.contacts, "contacts", 10_000, "how many customers to invent")
+	flag.IntVar(&o.events, "events", 60_000, "how many events they cause")
+	flag.Parse()
+	var err error
+	if o.dataDir, err = filepath.Abs(o.dataDir); err != nil {
+		return fmt.Errorf("find the data directory: %w", err)
+	}
+	if _, err := os.Stat(baseFolder); err != nil {
+		return errors.New("start the demo in the repository's top folder, best with `make demo`")
+	}
+	return play(ctx, o)
+}
+
+// play runs the scenes in order.
+func play(ctx context.Context, o options) (err error) {
+	show := newNarrator(os.Stdout)
+	show.say("From a directory of manifests to delivered mail: %s\n", filepath.Dir(baseFolder))
+
+	up, err := startUp(ctx, show, o)
+	if err != nil {
+		return err
+	}
+	// From here on everything ends when `tertulia up` does, and the other way round.
+	ctx = up.context(ctx)
+	defer func() {
+		show.say("\nStopping; the data stays in %s.", relative(o.dataDir))
+		err = errors.Join(err, up.stop())
+	}()
+
+	velo, err := connect(up.ready.Kubeconfig)
+	if err != nil {
+		return err
+	}
+	scenes := []func(context.Context, *narrator, *cluster, *upProcess, options) error{
+		awaitConfiguration, importPeople, awaitSegments, mergeCampaign, awaitDelivery, checkMailbox, printTables,
+	}
+	for _, scene := range scenes {
+		if err := scene(ctx, show, velo, up, o); err != nil {
+			return explain(ctx, err)
+		}
+	}
+	if o.once {
+		return nil
+	}
+	printTour(show, up, o)
+	<-ctx.Done()
+	return up.died()
+}
+
+// explain prefers the reason why everything was cancelled to its consequences.
+func explain(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	return err
+}
+
+// relative is a path as the reader would type it.
+func relative(path string) string {
+	here, err := os.Getwd()
+	if err != nil {
+		return path
+	}
+	short, err := filepath.Rel(here, path)
+	if err != nil || len(short) >= len(path) {
+		return path
+	}
+	return short
+}
