@@ -1,0 +1,18 @@
+package campaign
+
+// SkipReason is why a recipient was left out.
+type SkipReason string
+
+// The reasons. They are judged in this order, and the first that applies is the one that is recorded.
+const (
+	// NoConsent: the contact has not consented to the purpose, or took the consent back.
+	NoConsent SkipReason = "NoConsent"
+	// NoAddress: the contact has no address that the channel reaches.
+	NoAddress SkipReason = "NoAddress"
+	// Suppressed: the address is never written to, because it bounced, complained or opted out of everything.
+	Suppressed SkipReason = "Suppressed"
+	// DuplicateAddress: another recipient of the same send has this address.
+	DuplicateAddress SkipReason = "DuplicateAddress"
+	// Dormant: the campaign was deleted and did not come back within DormancyLimit.
+	Dormant SkipReason = "Dormant"
+)

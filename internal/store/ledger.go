@@ -1,0 +1,156 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// The ledger is worked on in chunks. Every transaction that changes rows of a chunk first locks the chunk's own row
+// (lockChunk), so that within a chunk there is no race, and its tallies agree with its rows at every commit.
+//
+// A chunk that has an owner may hold intents; one without holds none. The sweep looks at those with an owner only.
+
+// Lease is the right of one worker to commit intents for the rows of one chunk. Whoever leases the chunk next has a
+// higher epoch, and this lease is void.
+type Lease struct {
+	SendID   int64
+	Chunk    int
+	FirstSeq int64
+	LastSeq  int64
+	Epoch    int
+	Owner    string
+}
+
+// SendableSend is a send with rows that may be tried now and that nobody holds.
+type SendableSend struct {
+	ID      int64
+	Channel string
+}
+
+// SendableSends lists the sends that a worker could take a chunk of.
+func (db *DB) SendableSends(ctx context.Context) ([]SendableSend, error) {
+	rows, err := db.Pool.Query(ctx, `
+		select s.id, s.channel from send s cross join tenant
+		where `+sendRuns+` and exists (select from send_chunk c where c.send_id = s.id and `+chunkFree+`)
+		order by s.id`)
+	if err != nil {
+		return nil, fmt.Errorf("look for sends: %w", err)
+	}
+	sends, err := pgx.CollectRows(rows, pgx.RowToStructByPos[SendableSend])
+	if err != nil {
+		return nil, fmt.Errorf("look for sends: %w", err)
+	}
+	return sends, nil
+}
+
+// chunkFree is true for a chunk c that can be leased.
+const chunkFree = `(c.open and c.next_at <= now() and (c.leased_until is null or c.leased_until < now()))`
+
+// LeaseChunk leases a free chunk of a send to a worker. It returns ErrNotFound when none is free or the send may not go
+// on.
+func (db *DB) LeaseChunk(ctx context.Context, sendID int64, owner string, length time.Duration) (Lease, error) {
+	l := Lease{SendID: sendID, Owner: owner}
+	err := db.Pool.QueryRow(ctx, `
+		with free as (
+			select c.send_id, c.chunk from send_chunk c
+			where c.send_id = $1 and `+chunkFree+` and exists (select from send s cross join tenant where s.id = $1 and `+sendRuns+`)
+			order by c.next_at, c.chunk limit 1 for no key update of c skip locked)
+		update send_chunk c set owner = $2, epoch = c.epoch + 1, leased_until = now() + $3::interval
+		from free where c.send_id = free.send_id and c.chunk = free.chunk
+		returning c.chunk, c.first_seq, c.last_seq, c.epoch`, sendID, owner, length).Scan(&l.Chunk, &l.FirstSeq, &l.LastSeq, &l.Epoch)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return l, ErrNotFound
+	}
+	if err != nil {
+		return l, fmt.Errorf("lease a chunk of send %d: %w", sendID, err)
+	}
+	return l, nil
+}
+
+// RenewLeases prolongs those of the leases that are still in force, from now on. A lease that has run out but that
+// nobody has taken over is in force again.
+func (db *DB) RenewLeases(ctx context.Context, leases []Lease, length time.Duration) error {
+	if len(leases) == 0 {
+		return nil
+	}
+	sends, chunks, epochs, owners := make([]int64, len(leases)), make([]int, len(leases)), make([]int, len(leases)), make([]string, len(leases))
+	for i, l := range leases {
+		sends[i], chunks[i], epochs[i], owners[i] = l.SendID, l.Chunk, l.Epoch, l.Owner
+	}
+	// In the order of the key, so that two workers that renew cannot wait for each other.
+	_, err := db.Pool.Exec(ctx, `
+		with mine as (
+			select c.send_id, c.chunk from send_chunk c
+			join unnest($1::bigint[], $2::int[], $3::int[], $4::text[]) as l (send_id, chunk, epoch, owner) using (send_id, chunk, epoch, owner)
+			where c.leased_until is not null
+			order by c.send_id, c.chunk for no key update of c)
+		update send_chunk c set leased_until = now() + $5::interval from mine where c.send_id = mine.send_id and c.chunk = mine.chunk`,
+		sends, chunks, epochs, owners, length)
+	if err != nil {
+		return fmt.Errorf("renew leases: %w", err)
+	}
+	return nil
+}
+
+// FinishChunk writes the last outcomes of a lease and gives the chunk back: closed when every row has an outcome, else
+// to be leased again when the first pending row may be tried. A lease that is void by now only writes its outcomes. It
+// is safe to repeat.
+func (db *DB) FinishChunk(ctx context.Context, l Lease, settlements []Settlement) error {
+	err := db.InTx(ctx, func(tx pgx.Tx) error {
+		held, _, err := lockChunk(ctx, tx, l)
+		if err != nil {
+			return err
+		}
+		if err := writeSettlements(ctx, tx, l, settlements); err != nil {
+			return err
+		}
+		if !held {
+			return nil
+		}
+		return settleChunk(ctx, tx, l.SendID, l.Chunk)
+	})
+	if err != nil {
+		return fmt.Errorf("finish chunk %d of send %d: %w", l.Chunk, l.SendID, err)
+	}
+	return nil
+}
+
+// lockChunk locks a chunk until the transaction ends, makes the transaction's commit durable before it is answered, and
+// tells whether the lease is in force and whether the send may go on.
+func lockChunk(ctx context.Context, tx pgx.Tx, l Lease) (held, runs bool, err error) {
+	err = tx.QueryRow(ctx, lockChunkSQL, l.SendID, l.Chunk, l.Epoch, l.Owner).Scan(&held, &runs, nil)
+	if err != nil {
+		return false, false, fmt.Errorf("lock the chunk: %w", err)
+	}
+	return held, runs, nil
+}
+
+// An intent that could be lost with a crash of the server would be handed over twice, so that the setting of the
+// database or the role does not decide; a stricter one is kept.
+const lockChunkSQL = `
+	select c.epoch = $3 and c.owner is not distinct from $4 and c.leased_until is not null, ` + sendRuns + `,
+		set_config('synchronous_commit', case current_setting('synchronous_commit') when 'remote_apply' then 'remote_apply' else 'on' end, true)
+	from send_chunk c join send s on s.id = c.send_id cross join tenant
+	where c.send_id = $1 and c.chunk = $2 for no key update of c`
+
+// settleChunk ends a chunk's lease and recomputes from its rows whether it is open, whether it may hold intents, and
+// when it is to be leased again. A chunk of which only intents are left is not leased: the sweep ends it.
+func settleChunk(ctx context.Context, tx pgx.Tx, sendID int64, chunk int) error {
+	_, err := tx.Exec(ctx, `
+		update send_chunk c set open = r.pending or r.intents, owner = case when r.intents then coalesce(c.owner, '') end,
+			leased_until = null, next_at = coalesce(r.next_at, 'infinity')
+		from (
+			select coalesce(bool_or(l.state = 'pending'), false) pending, coalesce(bool_or(l.state = 'intent'), false) intents,
+				min(coalesce(l.not_before, '-infinity')) filter (where l.state = 'pending') next_at
+			from send_chunk o join ledger l on l.send_id = o.send_id and l.seq between o.first_seq and o.last_seq
+			where o.send_id = $1 and o.chunk = $2) r
+		where c.send_id = $1 and c.chunk = $2`, sendID, chunk)
+	if err != nil {
+		return fmt.Errorf("settle the chunk: %w", err)
+	}
+	return nil
+}

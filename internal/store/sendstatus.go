@@ -1,0 +1,97 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/tertulia-crm/tertulia/internal/campaign"
+)
+
+// SendStatus is what is known of a campaign's send. Planned = Sent + Failed + Ambiguous + Skipped + Pending; the counts
+// are 0 until the audience is frozen.
+type SendStatus struct {
+	SendKey    string
+	State      campaign.State
+	Suspended  bool // by its own object
+	Dormant    bool // its object was deleted
+	StartsAt   time.Time
+	Deadline   time.Time
+	FrozenAt   *time.Time
+	FinishedAt *time.Time
+	Audience   *int64 // contacts that the audience held when it was last counted
+	Planned    int64
+	Sent       int64
+	Failed     int64
+	Ambiguous  int64
+	Skipped    int64
+	Pending    int64 // intents included
+	// SkippedByReason is ordered by reason.
+	SkippedByReason []SkipCount
+	// Message says why the send is held or waits, in words for an author; "" when it does neither.
+	Message string
+	// ChannelTrouble says why its channel does not deliver; "" when it does.
+	ChannelTrouble string
+	// Stopped says that the tenant, the channel or a template is suspended or gone, so that nothing is sent.
+	Stopped bool
+}
+
+// SkipCount is how many recipients were left out for one reason.
+type SkipCount struct {
+	Reason campaign.SkipReason
+	Count  int64
+}
+
+// SendStatus reads the status of a campaign's send: of the one in force, else of the last one. It returns ErrNotFound
+// when the campaign never declared a send.
+func (db *DB) SendStatus(ctx context.Context, name string) (SendStatus, error) {
+	var s SendStatus
+	var counts map[string]int64
+	err := db.Pool.QueryRow(ctx, `
+		select s.send_key, s.state, s.suspended, s.dormant_since is not null, s.starts_at, s.deadline, s.frozen_at, s.finished_at, s.audience,
+			coalesce(s.message, ''), coalesce(ch.trouble, ''), not `+sendUnstopped+`,
+			coalesce((select jsonb_object_agg(t.outcome, t.n)
+				from (select outcome, sum(n) n from send_tally where send_id = s.id group by outcome) t), '{}')
+		from send s cross join tenant left join channel ch on ch.name = s.channel
+		where s.campaign = $1
+		order by s.dormant_since desc nulls first, s.id desc limit 1`, name).Scan(
+		&s.SendKey, &s.State, &s.Suspended, &s.Dormant, &s.StartsAt, &s.Deadline, &s.FrozenAt, &s.FinishedAt, &s.Audience,
+		&s.Message, &s.ChannelTrouble, &s.Stopped, &counts)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return s, ErrNotFound
+	}
+	if err != nil {
+		return s, fmt.Errorf("read the status of campaign %q: %w", name, err)
+	}
+	s.count(counts)
+	return s, nil
+}
+
+// skippedOutcome begins the outcomes of skipped recipients in send_tally; the reason follows.
+const skippedOutcome = "skipped:"
+
+func (s *SendStatus) count(tally map[string]int64) {
+	s.Planned, s.Sent, s.Failed, s.Ambiguous = tally["planned"], tally["sent"], tally["failed"], tally["ambiguous"]
+	for outcome, n := range tally {
+		if reason, ok := strings.CutPrefix(outcome, skippedOutcome); ok && n > 0 {
+			s.SkippedByReason = append(s.SkippedByReason, SkipCount{Reason: campaign.SkipReason(reason), Count: n})
+			s.Skipped += n
+		}
+	}
+	slices.SortFunc(s.SkippedByReason, func(a, b SkipCount) int { return strings.Compare(string(a.Reason), string(b.Reason)) })
+	s.Pending = s.Planned - s.Sent - s.Failed - s.Ambiguous - s.Skipped
+}
+
+// sendUnstopped is true for a send s of a tenant while nothing that it needs is suspended or deleted.
+const sendUnstopped = `(not s.suspended and s.dormant_since is null and not tenant.suspended
+	and exists (select from channel where channel.name = s.channel and not channel.suspended and channel.dormant_since is null)
+	and not exists (select from jsonb_array_elements(s.variants) v left join template on template.name = v.value ->> 'template'
+		where template.name is null or template.suspended or template.dormant_since is not null))`
+
+// sendRuns is true for a send s of a tenant whose intents may be committed now.
+const sendRuns = `(s.state = 'Sending' and ` + sendUnstopped + `)`
