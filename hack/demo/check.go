@@ -1,0 +1,94 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+
+	"github.com/tertulia-crm/tertulia/api/v1alpha1"
+)
+
+// tally is what the mailbox counted.
+type tally struct {
+	Count      int64 `json:"count"`
+	MessageIDs int64 `json:"messageIds"`
+}
+
+// checkMailbox compares what the campaigns say with what came in: one mail for every message that counts as sent.
+func checkMailbox(ctx context.Context, show *narrator, velo *cluster, up *upProcess, _ options) error {
+	show.begin("Comparing the ledger with the mailbox")
+	var campaigns v1alpha1.CampaignList
+	if _, err := velo.list(ctx, &campaigns); err != nil {
+		return err
+	}
+	sent, err := settled(campaigns.Items)
+	if err != nil {
+		return err
+	}
+	all, err := countMail(ctx, up.ready.Mailbox, url.Values{})
+	if err != nil {
+		return err
+	}
+	if err := compare(sent, all); err != nil {
+		return err
+	}
+	leaving, err := countMail(ctx, up.ready.Mailbox, url.Values{"header": {"List-Unsubscribe"}})
+	if err != nil {
+		return err
+	}
+	if leaving.Count != all.Count {
+		return fmt.Errorf("%d of %d mails have no List-Unsubscribe", all.Count-leaving.Count, all.Count)
+	}
+	show.done("%s sent, %s in the mailbox, each once, each with a way to say no", thousands(sent), thousands(all.Count))
+	return nil
+}
+
+// settled adds up what the campaigns have sent. It is an error when one of them has left something open.
+func settled(campaigns []v1alpha1.Campaign) (sent int64, err error) {
+	for i := range campaigns {
+		s := campaigns[i].Status
+		if pending, failed, ambiguous := count(s.Pending), count(s.Failed), count(s.Ambiguous); pending+failed+ambiguous != 0 {
+			return 0, fmt.Errorf("campaign/%s has %d messages pending, %d failed, %d ambiguous; all should be 0", campaigns[i].Name, pending, failed, ambiguous)
+		}
+		sent += count(s.Sent)
+	}
+	if sent == 0 {
+		return 0, errors.New("nothing was sent")
+	}
+	return sent, nil
+}
+
+// compare wants one mail for each message that counts as sent, and no Message-ID twice.
+func compare(sent int64, mailbox tally) error {
+	switch {
+	case mailbox.MessageIDs != mailbox.Count:
+		return fmt.Errorf("the mailbox holds %d mails with only %d different Message-IDs: somebody was mailed twice", mailbox.Count, mailbox.MessageIDs)
+	case mailbox.Count != sent:
+		return fmt.Errorf("%d messages count as sent, and the mailbox holds %d", sent, mailbox.Count)
+	}
+	return nil
+}
+
+// countMail asks the mailbox how many messages match a filter.
+func countMail(ctx context.Context, mailbox string, filter url.Values) (tally, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, mailbox+"/api/count?"+filter.Encode(), nil)
+	if err != nil {
+		return tally{}, fmt.Errorf("ask the mailbox: %w", err)
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		return tally{}, fmt.Errorf("ask the mailbox: %w", err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	if response.StatusCode != http.StatusOK {
+		return tally{}, fmt.Errorf("the mailbox answered %s", response.Status)
+	}
+	var found tally
+	if err := json.NewDecoder(response.Body).Decode(&found); err != nil {
+		return tally{}, fmt.Errorf("read the mailbox's answer: %w", err)
+	}
+	return found, nil
+}
