@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"syscall"
 	"time"
 )
@@ -24,18 +23,12 @@ type identity struct {
 	PID int `json:"pid"`
 	// Started is the kernel's word on when the process began, in whatever unit it has. Only equality counts.
 	Started string `json:"started"`
-	// Args is the command line, program first.
-	Args []string `json:"args"`
 }
 
-func (i identity) equal(other identity) bool {
-	return i.PID == other.PID && i.Started == other.Started && slices.Equal(i.Args, other.Args)
-}
-
-// alive reports whether this very process still runs. A zombie has no command line any more, so it does not.
+// alive reports whether this very process still runs.
 func (i identity) alive() bool {
 	now, err := identify(i.PID)
-	return err == nil && i.equal(now)
+	return err == nil && i == now
 }
 
 func writePIDFile(path string, pid int) error {
@@ -113,14 +106,14 @@ func end(ctx context.Context, id identity, grace time.Duration) error {
 		return err
 	}
 	if err := awaitGone(ctx, id); err != nil {
-		return fmt.Errorf("wait for process %d (%s) to end: %w", id.PID, id.Args[0], err)
+		return fmt.Errorf("wait for process %d to end: %w", id.PID, err)
 	}
 	return nil
 }
 
 func sendSignal(id identity, sig syscall.Signal) error {
 	if err := syscall.Kill(id.PID, sig); err != nil && !errors.Is(err, syscall.ESRCH) {
-		return fmt.Errorf("send %s to process %d (%s): %w", sig, id.PID, id.Args[0], err)
+		return fmt.Errorf("send %s to process %d: %w", sig, id.PID, err)
 	}
 	return nil
 }

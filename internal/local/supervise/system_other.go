@@ -3,6 +3,7 @@
 package supervise
 
 import (
+	"errors"
 	"fmt"
 	"os/exec"
 	"strconv"
@@ -17,20 +18,13 @@ func childAttributes() *syscall.SysProcAttr {
 
 // identify asks ps, which every Unix has.
 func identify(pid int) (identity, error) {
-	read := func(column string) (string, error) {
-		out, err := exec.Command("ps", "-o", column+"=", "-p", strconv.Itoa(pid)).Output() //nolint:gosec // a number
-		if err != nil {
-			return "", fmt.Errorf("look up process %d: %w", pid, err)
-		}
-		return strings.TrimSpace(string(out)), nil
+	out, err := exec.Command("ps", "-o", "lstart=", "-p", strconv.Itoa(pid)).Output() //nolint:gosec // a number
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		err = errGone
 	}
-	started, err := read("lstart")
 	if err != nil {
-		return identity{}, err
+		return identity{}, fmt.Errorf("look up process %d: %w", pid, err)
 	}
-	command, err := read("command")
-	if err != nil {
-		return identity{}, err
-	}
-	return identity{PID: pid, Started: started, Args: []string{command}}, nil
+	return identity{PID: pid, Started: strings.TrimSpace(string(out))}, nil
 }

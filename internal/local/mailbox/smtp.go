@@ -1,0 +1,104 @@
+package mailbox
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/emersion/go-sasl"
+	"github.com/emersion/go-smtp"
+	"github.com/go-logr/logr"
+)
+
+const (
+	// maxMessageSize is announced by SIZE (RFC 1870) and enforced, in bytes.
+	maxMessageSize = 10 << 20
+	// maxLine is generous: RFC 5321 allows 1,000 octets, but this server accepts everything.
+	maxLine = 1 << 20
+	// idleTimeout is longer than the five minutes that RFC 5321 asks of a server (section 4.5.3.2.7).
+	idleTimeout = 10 * time.Minute
+)
+
+// newSMTPServer makes a server that accepts every sender, recipient, message and password, and keeps the messages.
+func newSMTPServer(store *Store, log logr.Logger) *smtp.Server {
+	server := smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) {
+		return &session{store: store}, nil
+	}))
+	server.Domain = "mailbox.tertulia.invalid"
+	server.MaxMessageBytes = maxMessageSize
+	server.MaxLineLength = maxLine
+	server.ReadTimeout = idleTimeout
+	server.WriteTimeout = time.Minute
+	server.AllowInsecureAuth = true
+	server.EnableSMTPUTF8 = true
+	server.ErrorLog = smtpLog{log}
+	return server
+}
+
+// session is one connection's. go-smtp calls it from one goroutine.
+type session struct {
+	store *Store
+	from  string
+	to    []string
+}
+
+func (s *session) Mail(from string, _ *smtp.MailOptions) error {
+	s.from = from
+	return nil
+}
+
+func (s *session) Rcpt(to string, _ *smtp.RcptOptions) error {
+	s.to = append(s.to, to)
+	return nil
+}
+
+// Data returns, and so lets the message be acknowledged, only once it is kept.
+func (s *session) Data(r io.Reader) error {
+	var message bytes.Buffer
+	if _, err := message.ReadFrom(r); err != nil {
+		return err // of go-smtp's own making: too large, or the connection is gone
+	}
+	if _, err := s.store.Append(time.Now(), s.from, s.to, message.Bytes()); err != nil {
+		return &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 3, 0}, Message: err.Error()}
+	}
+	return nil
+}
+
+func (s *session) Reset() { s.from, s.to = "", nil }
+
+func (s *session) Logout() error { return nil }
+
+func (s *session) AuthMechanisms() []string { return []string{sasl.Plain, sasl.Login} }
+
+// Auth believes everybody.
+func (s *session) Auth(mechanism string) (sasl.Server, error) {
+	switch mechanism {
+	case sasl.Plain:
+		return sasl.NewPlainServer(func(_, _, _ string) error { return nil }), nil
+	case sasl.Login:
+		return &loginServer{}, nil
+	default:
+		return nil, smtp.ErrAuthUnknownMechanism
+	}
+}
+
+// loginServer speaks the LOGIN mechanism (draft-murchison-sasl-login), which go-sasl has for clients only.
+type loginServer struct{ asked int }
+
+func (l *loginServer) Next([]byte) (challenge []byte, done bool, err error) {
+	challenges := []string{"Username:", "Password:"}
+	if l.asked == len(challenges) {
+		return nil, true, nil
+	}
+	l.asked++
+	return []byte(challenges[l.asked-1]), false, nil
+}
+
+// smtpLog is go-smtp's logger. It is told of broken connections, which are nothing to worry about here.
+type smtpLog struct{ log logr.Logger }
+
+func (l smtpLog) Printf(format string, v ...any) {
+	l.log.V(1).Info("SMTP connection", "error", fmt.Sprintf(format, v...))
+}
+func (l smtpLog) Println(v ...any) { l.log.V(1).Info("SMTP connection", "error", fmt.Sprint(v...)) }
