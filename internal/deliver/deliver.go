@@ -20,7 +20,8 @@ const (
 	Untouched Outcome = iota
 	// Accepted: the server answered 2xx to the final dot.
 	Accepted
-	// Refused: the server answered 5xx at RCPT, DATA or the final dot.
+	// Refused: the server answered 5xx at RCPT, DATA or the final dot, or the message cannot be handed over to this server
+	// at all: an address that is none, more bytes than the server takes.
 	Refused
 	// Deferred: the server answered 4xx at RCPT, DATA or the final dot, or the connection ended before the final dot was begun.
 	Deferred
@@ -37,11 +38,15 @@ type Result struct {
 
 // Transport hands messages over.
 type Transport interface {
-	// Deliver hands over a batch and returns a result for every message, in order. It returns when every outcome is
-	// known or its time limits have passed. Cancelling ctx ends hand-overs that have not begun; those begun are
-	// completed. The error tells of trouble of the channel as a whole (an unreachable server, refused credentials), in
-	// words without people or secrets; the results then say which messages were left Untouched.
+	// Deliver hands over a batch and returns a result for every message, in order, also beside an error. It returns when
+	// every outcome is known or its time limits have passed. Cancelling ctx ends hand-overs that have not begun; those
+	// begun are completed. The error is not nil where messages were left Untouched or Unknown. It is a *Trouble where the
+	// channel as a whole is in trouble (an unreachable server, refused credentials), and wraps ctx's cause after a cancel.
+	// A transport that cannot tell what became of a message hands no more over by that connection, so that a server
+	// that answers nothing leaves at most one Unknown for each connection. Deliver may be called from several
+	// goroutines; they share the connections.
 	Deliver(ctx context.Context, batch []Message) ([]Result, error)
-	// Close ends the connections.
+	// Close ends the connections: idle ones at once, the others when their hand-overs are complete. After it Deliver
+	// leaves everything Untouched.
 	Close() error
 }

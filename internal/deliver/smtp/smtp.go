@@ -1,0 +1,260 @@
+// Package smtp hands mail over to a relay by SMTP (RFC 5321) over pooled connections, one recipient in each mail
+// transaction.
+//
+// Where the relay offers PIPELINING (RFC 2920), a message costs one round trip: its content, the final dot and the
+// next message's MAIL, RCPT and DATA leave in one write ("the actual transfer of message content is explicitly allowed
+// to be the first command in a group"). Elsewhere it goes reply by reply.
+//
+// # When the final dot is begun
+//
+// A message whose final dot may have left this process without an answer is Unknown and never sent again, so that
+// moment is drawn sharply. Content and dot leave in one write: a write of its own for the dot would cost a system call
+// and a packet for each message and would tell nothing more, because a relay that has the content and dies takes the
+// dot's bytes into its socket all the same. Instead the socket is looked at before the content is written (a relay
+// that is gone already costs nothing), and a write that fails says how many bytes the kernel took: if the dot is not
+// among them, it was not begun and the message is Deferred.
+package smtp
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"regexp"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/tertulia-crm/tertulia/internal/deliver"
+)
+
+// TLSMode says how a connection is protected.
+type TLSMode string
+
+// The modes, written as MessageChannel writes them.
+const (
+	StartTLS TLSMode = "StartTLS" // RFC 3207; a relay that does not offer it gets nothing
+	Implicit TLSMode = "Implicit" // RFC 8314: TLS from the first byte
+	None     TLSMode = "None"     // in clear
+)
+
+// Options of a transport. Host, Port and TLS are required.
+type Options struct {
+	Host string
+	Port int
+	TLS  TLSMode
+
+	// Username and Password for AUTH; without a Username none is attempted. They travel only over TLS or to this machine.
+	Username, Password string
+
+	Connections int           // most connections at a time. Default: 4
+	MaxMessages int           // messages after which a connection is closed, as relays like it. Default: 1000
+	IdleTimeout time.Duration // after which an unused connection is closed. Default: 1 m
+	HELO        string        // the name given in EHLO. Default: the host's name
+	TLSConfig   *tls.Config   // what certificates are trusted. Default: the system's, for Host
+	Timeouts    Timeouts
+}
+
+// Timeouts bound every wait; the defaults are those of RFC 5321, section 4.5.3.2, where it names one.
+type Timeouts struct {
+	Connect  time.Duration // to connect and for each step of TLS. Default: 30 s
+	Greeting time.Duration // Default: 5 m
+	Command  time.Duration // EHLO, AUTH, MAIL, RCPT, RSET. Default: 5 m
+	Data     time.Duration // the answer to DATA. Default: 2 m
+	Block    time.Duration // for every 64 KiB of content. Default: 3 m
+	Dot      time.Duration // the answer to the final dot. Default: 10 m
+}
+
+func (t Timeouts) withDefaults() Timeouts {
+	for _, d := range []struct {
+		value *time.Duration
+		usual time.Duration
+	}{
+		{&t.Connect, 30 * time.Second}, {&t.Greeting, 5 * time.Minute}, {&t.Command, 5 * time.Minute},
+		{&t.Data, 2 * time.Minute}, {&t.Block, 3 * time.Minute}, {&t.Dot, 10 * time.Minute},
+	} {
+		if *d.value == 0 {
+			*d.value = d.usual
+		}
+	}
+	return t
+}
+
+// Transport hands messages over to one relay. It is made by New and safe for concurrent use.
+type Transport struct {
+	o       Options
+	address string // host:port
+	slots   chan struct{}
+
+	mu     sync.Mutex
+	idle   []*conn // the last one was used last
+	closed bool
+}
+
+var _ deliver.Transport = (*Transport)(nil)
+
+var heloName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$|^\[[0-9A-Fa-f:.]+\]$`)
+
+// New checks the options and returns a transport, which connects when it is first used.
+func New(o Options) (*Transport, error) {
+	switch {
+	case o.Host == "":
+		return nil, errors.New("the relay has no host")
+	case o.Port < 1 || o.Port > 65535:
+		return nil, fmt.Errorf("port %d is not between 1 and 65535", o.Port)
+	case o.TLS != StartTLS && o.TLS != Implicit && o.TLS != None:
+		return nil, fmt.Errorf("TLS mode %q is none of StartTLS, Implicit, None", o.TLS)
+	case o.HELO != "" && !heloName.MatchString(o.HELO):
+		return nil, fmt.Errorf("%q is not a host name for EHLO", o.HELO)
+	case o.Connections < 0 || o.MaxMessages < 0:
+		return nil, errors.New("negative number of connections or messages")
+	}
+	if o.Connections == 0 {
+		o.Connections = 4
+	}
+	if o.MaxMessages == 0 {
+		o.MaxMessages = 1000
+	}
+	if o.IdleTimeout == 0 {
+		o.IdleTimeout = time.Minute
+	}
+	if o.HELO == "" {
+		o.HELO = "localhost"
+		if name, err := os.Hostname(); err == nil && heloName.MatchString(name) {
+			o.HELO = name
+		}
+	}
+	o.Timeouts = o.Timeouts.withDefaults()
+	return &Transport{
+		o: o, address: net.JoinHostPort(o.Host, strconv.Itoa(o.Port)),
+		slots: make(chan struct{}, o.Connections),
+	}, nil
+}
+
+// Deliver implements deliver.Transport.
+func (t *Transport) Deliver(ctx context.Context, messages []deliver.Message) ([]deliver.Result, error) {
+	b := newBatch(messages)
+	var lanes sync.WaitGroup
+	for range min(t.o.Connections, len(b.queue)) {
+		lanes.Go(func() { t.lane(ctx, b) })
+	}
+	lanes.Wait()
+	return b.results, b.err(ctx, t.address)
+}
+
+// lane hands messages of a batch over by one connection at a time until none is left, ctx ends or the channel is in trouble.
+func (t *Transport) lane(ctx context.Context, b *batch) {
+	select {
+	case t.slots <- struct{}{}:
+	case <-ctx.Done():
+		return
+	case <-b.drained:
+		return
+	}
+	defer func() { <-t.slots }()
+	for b.remaining() && ctx.Err() == nil {
+		c, err := t.connection(ctx, b)
+		if err == nil && c != nil {
+			err = c.serve(ctx, b)
+			t.release(c)
+		}
+		if err != nil {
+			b.fail(err)
+		}
+		if err != nil || c == nil {
+			return
+		}
+	}
+}
+
+// connection takes an idle connection, or opens one. It returns nil where opening another is pointless because a lane
+// of this batch is in trouble already, or ctx has ended.
+func (t *Transport) connection(ctx context.Context, b *batch) (*conn, error) {
+	for {
+		c, err := t.takeIdle()
+		if err != nil {
+			return nil, err
+		}
+		if c == nil {
+			break
+		}
+		if c.usable() {
+			return c, nil
+		}
+		c.drop()
+	}
+	if b.failed() {
+		return nil, nil
+	}
+	c, err := t.open(ctx)
+	if ctx.Err() != nil && err != nil {
+		return nil, nil
+	}
+	return c, err
+}
+
+func (t *Transport) takeIdle() (*conn, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		return nil, &deliver.Trouble{Server: t.address, Stage: stageConnect, Reason: "the transport is closed"}
+	}
+	if len(t.idle) == 0 {
+		return nil, nil
+	}
+	c := t.idle[len(t.idle)-1]
+	t.idle = t.idle[:len(t.idle)-1]
+	c.expiry.Stop()
+	return c, nil
+}
+
+// release keeps a connection for the next batch, or closes it where it has served enough or is broken.
+func (t *Transport) release(c *conn) {
+	if c.broken {
+		c.drop()
+		return
+	}
+	t.mu.Lock()
+	if t.closed || c.served >= t.o.MaxMessages {
+		t.mu.Unlock()
+		c.quit()
+		return
+	}
+	t.idle = append(t.idle, c)
+	c.expiry = time.AfterFunc(t.o.IdleTimeout, func() { t.expire(c) })
+	t.mu.Unlock()
+}
+
+// expire closes a connection that nobody has used for a while, unless somebody took it meanwhile.
+func (t *Transport) expire(c *conn) {
+	t.mu.Lock()
+	found := false
+	for i := range t.idle {
+		if t.idle[i] == c {
+			t.idle = append(t.idle[:i], t.idle[i+1:]...)
+			found = true
+			break
+		}
+	}
+	t.mu.Unlock()
+	if found {
+		c.quit()
+	}
+}
+
+// Close implements deliver.Transport.
+func (t *Transport) Close() error {
+	t.mu.Lock()
+	idle := t.idle
+	t.idle, t.closed = nil, true
+	t.mu.Unlock()
+	var quits sync.WaitGroup
+	for _, c := range idle {
+		c.expiry.Stop()
+		quits.Go(c.quit)
+	}
+	quits.Wait()
+	return nil
+}
