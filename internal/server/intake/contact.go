@@ -1,0 +1,196 @@
+package intake
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+	_ "time/tzdata" // zones are checked on machines that have none installed
+
+	"golang.org/x/text/language"
+
+	"github.com/tertulia-crm/tertulia/internal/crm"
+	"github.com/tertulia-crm/tertulia/internal/store"
+)
+
+// The bounds of a contact's tags.
+const (
+	maxTags = 100
+	maxTag  = 100 // bytes
+)
+
+// maxIndexed bounds the texts of indexed attributes, in bytes: an entry of a B-tree holds 2,704.
+const maxIndexed = 2000
+
+var (
+	errLocale  = errors.New("is no language tag (BCP 47), such as es or es-MX")
+	errZone    = errors.New("is no time zone of the IANA database, such as Europe/Madrid")
+	errIndexed = fmt.Errorf("is longer than %d bytes, which an indexed attribute cannot hold", maxIndexed)
+	errTags    = fmt.Errorf("are more than %d", maxTags)
+	errTag     = fmt.Errorf("hold one that is longer than %d bytes", maxTag)
+)
+
+// Next returns the next row. It returns a *RowError for a record that cannot be used, and io.EOF at the end.
+func (r *ContactReader) Next() (store.ContactRow, error) {
+	line, cells, err := r.csv.Next()
+	if err != nil {
+		return store.ContactRow{}, err
+	}
+	reject := func(reason string) (store.ContactRow, error) {
+		return store.ContactRow{}, &RowError{Line: line, Reason: reason, Record: excerpt(cells)}
+	}
+	if len(cells) != len(r.fields) {
+		return reject(fmt.Sprintf("has %d cells where the header has %d", len(cells), len(r.fields)))
+	}
+	row := store.ContactRow{
+		Line: line, Attributes: r.slab.texts(len(r.Columns.Attributes)), Consents: r.slab.decisions(len(r.Columns.Purposes)),
+	}
+	for i, f := range r.fields {
+		if cells[i] == "" && f.kind != externalID {
+			continue
+		}
+		if err := r.set(&row, f, cells[i]); err != nil {
+			return reject(f.name + ": " + err.Error())
+		}
+	}
+	return row, nil
+}
+
+// Offset is how many bytes of the file have been read.
+func (r *ContactReader) Offset() int64 { return r.csv.Offset() }
+
+func (r *ContactReader) set(row *store.ContactRow, f field, cell string) (err error) {
+	switch f.kind {
+	case externalID:
+		row.ExternalID, err = crm.NormalizeExternalID(cell)
+	case email:
+		row.Email, err = crm.NormalizeEmail(cell)
+	case phone:
+		row.Phone, err = crm.NormalizePhone(cell)
+	case tags:
+		row.Tags, err = checkTags(strings.Split(cell, "|"))
+	case locale:
+		row.Locale, err = r.checks.locale(cell)
+	case timeZone:
+		row.TimeZone, err = r.checks.zone(cell)
+	case attribute:
+		row.Attributes[f.at], err = checkAttribute(r.Columns.Attributes[f.at], cell)
+	case consent:
+		row.Consents[f.at], err = checkConsent(cell)
+	}
+	return err
+}
+
+func checkAttribute(a crm.Attribute, text string) (string, error) {
+	if a.Type != crm.String {
+		text = strings.TrimSpace(text)
+	} else if a.Indexed && len(text) > maxIndexed {
+		return "", errIndexed
+	}
+	return a.Canonical(text)
+}
+
+func checkConsent(text string) (store.Decision, error) {
+	value, err := crm.Boolean.Canonical(strings.TrimSpace(text))
+	switch {
+	case err != nil:
+		return store.Unsaid, errors.New("is neither true nor false nor empty")
+	case value == "true":
+		return store.Granted, nil
+	}
+	return store.Refused, nil
+}
+
+// checkTags trims tags and drops empty ones.
+func checkTags(list []string) ([]string, error) {
+	if len(list) > maxTags {
+		return nil, errTags
+	}
+	kept := make([]string, 0, len(list))
+	for _, tag := range list {
+		tag = strings.TrimSpace(tag)
+		if len(tag) > maxTag {
+			return nil, errTag
+		}
+		if tag != "" {
+			kept = append(kept, tag)
+		}
+	}
+	return kept, nil
+}
+
+// checks remembers the locales and zones that it has checked: a file has few of them, many times.
+type checks struct {
+	locales, zones map[string]string
+}
+
+// maxLocale is the length that RFC 5646 (4.4.1) asks implementations to support.
+const maxLocale = 35
+
+// maxRemembered bounds what a file of nonsense makes us remember.
+const maxRemembered = 10_000
+
+func newChecks() *checks { return &checks{locales: map[string]string{}, zones: map[string]string{}} }
+
+// locale returns a language tag in its canonical form.
+func (c *checks) locale(text string) (string, error) {
+	if known, ok := c.locales[text]; ok {
+		return known, nil
+	}
+	if len(text) > maxLocale {
+		return "", errLocale
+	}
+	tag, err := language.Parse(strings.TrimSpace(text))
+	if err != nil || tag == language.Und {
+		return "", errLocale
+	}
+	remember(c.locales, text, tag.String())
+	return tag.String(), nil
+}
+
+func (c *checks) zone(text string) (string, error) {
+	if known, ok := c.zones[text]; ok {
+		return known, nil
+	}
+	name := strings.TrimSpace(text)
+	if name == "" || name == "Local" {
+		return "", errZone
+	}
+	if _, err := time.LoadLocation(name); err != nil {
+		return "", errZone
+	}
+	remember(c.zones, text, name)
+	return name, nil
+}
+
+func remember(m map[string]string, key, value string) {
+	if len(m) < maxRemembered {
+		m[strings.Clone(key)] = value
+	}
+}
+
+// slab hands out small lists from large ones: a million rows are a thousand allocations.
+type slab struct {
+	text     []string
+	decision []store.Decision
+}
+
+const slabRows = 1000
+
+func (s *slab) texts(n int) []string {
+	if n > len(s.text) {
+		s.text = make([]string, n*slabRows)
+	}
+	list := s.text[:n:n]
+	s.text = s.text[n:]
+	return list
+}
+
+func (s *slab) decisions(n int) []store.Decision {
+	if n > len(s.decision) {
+		s.decision = make([]store.Decision, n*slabRows)
+	}
+	list := s.decision[:n:n]
+	s.decision = s.decision[n:]
+	return list
+}
