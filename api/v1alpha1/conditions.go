@@ -37,6 +37,7 @@ const (
 	DeliveringReason      = "Delivering"
 	ChannelTroubleReason  = "ChannelTrouble"
 	AttentionNeededReason = "AttentionNeeded"
+	ReconcileFailedReason = "ReconcileFailed"
 )
 
 // Reasons of a CRMTenant's conditions.

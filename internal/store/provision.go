@@ -226,27 +226,35 @@ func executeFormatted(ctx context.Context, e executor, what, format string, argu
 	return nil
 }
 
-// ErrLoginRefused says that the server took no login with the URL's role and password, or has no such database.
+// ErrLoginRefused says that the server took no login with the URL's role and password, or lets the role not in.
 var ErrLoginRefused = errors.New("the server refuses this login to this database")
 
-// CheckLogin tries whether a URL leads into its database. It returns ErrLoginRefused when the server says no.
+// ErrNoDatabase says that the server has no database of this name.
+var ErrNoDatabase = errors.New("the server has no such database")
+
+// refusal is the server's refusal of a connection as one of the errors above, without its words, and nil for any other.
+func refusal(err error) error {
+	switch {
+	case hasCode(err, "28P01", "28000", "42501"):
+		return ErrLoginRefused
+	case hasCode(err, "3D000"):
+		return ErrNoDatabase
+	}
+	return nil
+}
+
+// CheckLogin tries whether a URL leads into its database. It returns ErrLoginRefused or ErrNoDatabase when the server
+// says no, and an error for which IsUnavailable holds when it cannot be reached.
 func CheckLogin(ctx context.Context, databaseURL string) error {
 	db, err := Open(ctx, databaseURL, Options{MaxConns: 1, ApplicationName: "tertulia-operator"})
 	if err != nil {
 		return err
 	}
 	defer db.Close()
-	return db.Ping(ctx)
-}
-
-// Ping tells whether the database can be used. It returns ErrLoginRefused when the server refuses the login, and an
-// error for which IsUnavailable holds when it cannot be reached.
-func (db *DB) Ping(ctx context.Context) error {
-	err := db.Pool.Ping(ctx)
-	if hasCode(err, "28P01", "28000", "3D000", "42501") {
-		return ErrLoginRefused
-	}
-	if err != nil {
+	if err := db.Pool.Ping(ctx); err != nil {
+		if refused := refusal(err); refused != nil {
+			return refused
+		}
 		return fmt.Errorf("reach the database: %w", err)
 	}
 	return nil

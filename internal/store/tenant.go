@@ -58,24 +58,27 @@ func queryTenant(ctx context.Context, q querier, lock string) (Tenant, error) {
 	return t, nil
 }
 
-// CheckClaim tells whether a database may become or already is this tenant's, before anything in it is touched. A
-// database without our schema, and one that nobody has claimed, may; another tenant's gives *ErrForeignDatabase.
-func (db *DB) CheckClaim(ctx context.Context, id, namespace string) error {
+// CheckClaim tells whether a database is this tenant's already, before anything in it is touched. One without our schema
+// and one that nobody has claimed are not, and may become so; another tenant's gives *ErrForeignDatabase.
+func (db *DB) CheckClaim(ctx context.Context, id, namespace string) (claimed bool, err error) {
 	var exists bool
 	if err := db.Pool.QueryRow(ctx, "select to_regclass($1) is not null", Schema+".tenant").Scan(&exists); err != nil {
-		return fmt.Errorf("look for the tenant's table: %w", err)
+		if refused := refusal(err); refused != nil {
+			return false, refused
+		}
+		return false, fmt.Errorf("look for the tenant's table: %w", err)
 	}
 	if !exists {
-		return nil
+		return false, nil
 	}
 	t, err := db.LoadTenant(ctx)
 	if errors.Is(err, ErrNotFound) {
-		return nil
+		return false, nil
 	}
 	if err != nil {
-		return err
+		return false, err
 	}
-	return checkOwner(t, id, namespace)
+	return true, checkOwner(t, id, namespace)
 }
 
 func checkOwner(t Tenant, id, namespace string) error {

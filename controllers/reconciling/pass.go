@@ -1,0 +1,231 @@
+package reconciling
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/equality"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/tools/events"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
+
+	"github.com/tertulia-crm/tertulia/api/v1alpha1"
+)
+
+// Recorder begins passes and writes how they ended. One serves all objects of a kind.
+type Recorder struct {
+	Client client.Client
+	Events events.EventRecorder
+	Clock  func() time.Time
+
+	counted sync.Map // types.UID → time.Time: when counts were last written
+}
+
+// Pass is one reconciliation of one object.
+type Pass struct {
+	recorder *Recorder
+	object   v1alpha1.Object
+	before   v1alpha1.Object
+	inForce  condition
+	happened []happening
+	counts   *counts
+	again    time.Duration
+}
+
+type happening struct {
+	kind, reason, note string
+}
+
+// counts says which part of a status are numbers, and how often they are written.
+type counts struct {
+	every time.Duration
+	strip func(v1alpha1.Object)
+}
+
+// Begin takes the snapshot that the end of the pass is compared with.
+func (r *Recorder) Begin(object v1alpha1.Object) *Pass {
+	p := &Pass{recorder: r, object: object, before: object.DeepCopyObject().(v1alpha1.Object)}
+	p.InForce("In force.")
+	return p
+}
+
+// InForce says what the condition Ready tells when the pass succeeds. A suspended object is in force too: its reason
+// says Suspended.
+func (p *Pass) InForce(message string) {
+	p.inForce = condition{v1alpha1.InForceReason, message}
+	if p.object.IsSuspended() {
+		p.inForce = condition{v1alpha1.SuspendedReason, message}
+	}
+}
+
+// InForceAs is InForce with a reason of its own.
+func (p *Pass) InForceAs(reason, message string) { p.inForce = condition{reason, message} }
+
+// Healthy says how the work that the object asks for is going.
+func (p *Pass) Healthy(healthy bool, reason, message string) {
+	status := metav1.ConditionFalse
+	if healthy {
+		status = metav1.ConditionTrue
+	}
+	p.Condition(v1alpha1.HealthyCondition, status, reason, message)
+}
+
+// Condition sets a condition of the kind's own.
+func (p *Pass) Condition(kind string, status metav1.ConditionStatus, reason, message string) {
+	meta.SetStatusCondition(&p.object.CommonStatus().Conditions, metav1.Condition{
+		Type: kind, Status: status, Reason: reason, Message: message,
+		ObservedGeneration: p.object.GetGeneration(), LastTransitionTime: metav1.NewTime(p.recorder.Clock()),
+	})
+}
+
+// WithoutCondition removes a condition that has nothing to say.
+func (p *Pass) WithoutCondition(kind string) {
+	meta.RemoveStatusCondition(&p.object.CommonStatus().Conditions, kind)
+}
+
+// LookAgainAfter asks for another pass when this one succeeds and nothing else happens before. It is for what is due by
+// the calendar, not for polling.
+func (p *Pass) LookAgainAfter(after time.Duration) { p.again = after }
+
+// Happened notes an event, which is published when the status that shows it has been written.
+func (p *Pass) Happened(kind, reason, note string) {
+	p.happened = append(p.happened, happening{kind, reason, note})
+}
+
+// CountEvery bounds how often the status is written for the sake of numbers alone. strip removes them from a copy, and
+// leaves what is written at once.
+func (p *Pass) CountEvery(every time.Duration, strip func(v1alpha1.Object)) {
+	p.counts = &counts{every, strip}
+}
+
+// KeepUntilReleased puts our finalizer on the object, so that its deletion is seen by us and can suspend its work.
+func (p *Pass) KeepUntilReleased(ctx context.Context) error {
+	return p.patchFinalizers(ctx, controllerutil.AddFinalizer)
+}
+
+// Release lets a deleted object go.
+func (p *Pass) Release(ctx context.Context) error {
+	p.recorder.counted.Delete(p.object.GetUID())
+	return client.IgnoreNotFound(p.patchFinalizers(ctx, controllerutil.RemoveFinalizer))
+}
+
+// patchFinalizers writes our finalizer and nothing else. A merge patch replaces the list of finalizers as a whole, so it
+// is refused when somebody else has written the object since.
+func (p *Pass) patchFinalizers(ctx context.Context, change func(client.Object, string) bool) error {
+	base := p.object.DeepCopyObject().(client.Object)
+	patched := base.DeepCopyObject().(client.Object)
+	if !change(patched, v1alpha1.Finalizer) {
+		return nil
+	}
+	if err := p.recorder.Client.Patch(ctx, patched, client.MergeFromWithOptions(base, client.MergeFromWithOptimisticLock{})); err != nil {
+		return fmt.Errorf("write the finalizer: %w", err)
+	}
+	for _, o := range []v1alpha1.Object{p.object, p.before} {
+		o.SetResourceVersion(patched.GetResourceVersion())
+		o.SetFinalizers(patched.GetFinalizers())
+	}
+	return nil
+}
+
+// End turns the way in which a pass ended into conditions, writes the status if it differs, publishes what happened, and
+// tells the queue how to go on.
+func (p *Pass) End(ctx context.Context, err error) (ctrl.Result, error) {
+	if gone(p.object) {
+		return ctrl.Result{}, err
+	}
+	result, err := summarize(p.object, p.inForce, err, p.recorder.Clock())
+	if err == nil && result.RequeueAfter == 0 {
+		result.RequeueAfter = p.again
+	}
+	if equality.Semantic.DeepEqual(statusOf(p.before), statusOf(p.object)) {
+		return result, err
+	}
+	countsOnly, wait := p.countsWait()
+	if wait > 0 {
+		if result.RequeueAfter == 0 || wait < result.RequeueAfter {
+			result.RequeueAfter = wait
+		}
+		return result, err
+	}
+	if written := p.write(ctx); written != nil {
+		if err == nil {
+			err = written
+		}
+		return ctrl.Result{}, err
+	}
+	if countsOnly {
+		p.recorder.counted.Store(p.object.GetUID(), p.recorder.Clock())
+	}
+	p.publish()
+	return result, err
+}
+
+// gone tells whether the object was released in this pass, so that no status is left to write.
+func gone(o v1alpha1.Object) bool {
+	return !o.GetDeletionTimestamp().IsZero() && len(o.GetFinalizers()) == 0
+}
+
+func (p *Pass) write(ctx context.Context) error {
+	// A patch carries only what differs; the answer goes to a copy, because the pass is over.
+	object := p.object.DeepCopyObject().(client.Object)
+	if err := p.recorder.Client.Status().Patch(ctx, object, client.MergeFrom(p.before)); client.IgnoreNotFound(err) != nil {
+		return fmt.Errorf("write the status: %w", err)
+	}
+	return nil
+}
+
+// countsWait tells whether the status differs in numbers alone, and how long it then has to wait to be written.
+func (p *Pass) countsWait() (countsOnly bool, wait time.Duration) {
+	if p.counts == nil {
+		return false, 0
+	}
+	before, after := p.before.DeepCopyObject().(v1alpha1.Object), p.object.DeepCopyObject().(v1alpha1.Object)
+	p.counts.strip(before)
+	p.counts.strip(after)
+	if !equality.Semantic.DeepEqual(statusOf(before), statusOf(after)) {
+		return false, 0
+	}
+	last, ok := p.recorder.counted.Load(p.object.GetUID())
+	if !ok {
+		return true, 0
+	}
+	return true, p.counts.every - p.recorder.Clock().Sub(last.(time.Time))
+}
+
+func (p *Pass) publish() {
+	before := meta.FindStatusCondition(p.before.CommonStatus().Conditions, v1alpha1.ReadyCondition)
+	after := meta.FindStatusCondition(p.object.CommonStatus().Conditions, v1alpha1.ReadyCondition)
+	stalled := meta.IsStatusConditionTrue(p.object.CommonStatus().Conditions, v1alpha1.StalledCondition)
+	changed := after != nil && (before == nil || before.Status != after.Status || before.Reason != after.Reason ||
+		before.ObservedGeneration != after.ObservedGeneration)
+	switch {
+	case changed && after.Status == metav1.ConditionTrue:
+		p.Happened(corev1.EventTypeNormal, after.Reason, after.Message)
+	case changed && stalled:
+		p.Happened(corev1.EventTypeWarning, after.Reason, after.Message)
+	}
+	for _, h := range p.happened {
+		p.recorder.Events.Eventf(p.object, nil, h.kind, h.reason, "Reconcile", "%s", truncate(h.note))
+	}
+}
+
+// truncate keeps a note within what the API takes (1 kB).
+func truncate(note string) string {
+	const limit = 1000
+	if len(note) <= limit {
+		return note
+	}
+	return note[:limit] + "…"
+}
+
+// statusOf is the status of an object of any of our kinds.
+func statusOf(o v1alpha1.Object) any {
+	return reflect.ValueOf(o).Elem().FieldByName("Status").Interface()
+}

@@ -1,0 +1,101 @@
+package tenancy
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"github.com/tertulia-crm/tertulia/api/v1alpha1"
+	"github.com/tertulia-crm/tertulia/internal/store"
+)
+
+// pollTimeout bounds one look at one database, so that one that does not answer holds up nobody else's.
+const pollTimeout = 5 * time.Second
+
+// NeedLeaderElection makes the registry run where the controllers run.
+func (*Registry) NeedLeaderElection() bool { return true }
+
+// Start takes from every open database, again and again, what workers have changed, and wakes the objects whose status
+// shows it. When a database goes away or comes back, it wakes the CRMTenant. It returns when ctx ends.
+func (r *Registry) Start(ctx context.Context) error {
+	tick := time.NewTicker(r.interval)
+	defer tick.Stop()
+	var polls sync.WaitGroup
+	defer r.closeAll()
+	defer polls.Wait()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		for _, namespace := range r.due() {
+			polls.Go(func() { r.poll(ctx, namespace) })
+		}
+	}
+}
+
+// due lists the namespaces with an open database that no poll is looking at, and marks them as looked at.
+func (r *Registry) due() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var namespaces []string
+	for namespace, e := range r.entries {
+		if e.tenant.DB != nil && e.tenant.ID != "" && !e.polling {
+			e.polling = true
+			namespaces = append(namespaces, namespace)
+		}
+	}
+	return namespaces
+}
+
+func (r *Registry) poll(ctx context.Context, namespace string) {
+	e, ok := r.lookup(namespace)
+	if !ok {
+		return
+	}
+	limited, cancel := context.WithTimeout(ctx, pollTimeout)
+	defer cancel()
+	changes, err := e.tenant.DB.TakeStatusChanges(limited)
+	away := err != nil && ctx.Err() == nil
+	if r.polled(namespace, e.tenant.DB, away) {
+		if away {
+			// Once, when it goes away; the CRMTenant's status and its retries tell the rest.
+			ctrl.LoggerFrom(ctx).Error(err, "A tenant's database does not answer", "namespace", namespace)
+		}
+		r.Wake("CRMTenant", namespace, v1alpha1.TenantName)
+	}
+	for _, change := range changes {
+		r.Wake(change.Kind, namespace, change.Name)
+	}
+}
+
+// polled notes how a poll ended and tells whether the database went away or came back.
+func (r *Registry) polled(namespace string, db *store.DB, away bool) (news bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e, ok := r.entries[namespace]
+	if !ok {
+		return false
+	}
+	e.polling = false
+	if e.tenant.DB != db {
+		return false // another database was opened meanwhile
+	}
+	news = e.away != away
+	e.away = away
+	return news
+}
+
+func (r *Registry) closeAll() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for namespace, e := range r.entries {
+		if e.tenant.DB != nil {
+			e.tenant.DB.Close()
+		}
+		delete(r.entries, namespace)
+	}
+}
