@@ -157,6 +157,9 @@ func (db *DB) FreezeSend(ctx context.Context, s OpenSend, now time.Time) (campai
 			}
 			next = campaign.Next(campaign.Freezing, facts, now)
 		}
+		if next == campaign.Freezing {
+			return nil // stopped meanwhile
+		}
 		return recordFreeze(ctx, tx, s, facts, next)
 	})
 	if err != nil {

@@ -173,7 +173,9 @@ func intentSQL(attributes []crm.Attribute) string {
 		from judged j where l.send_id = $1 and l.seq between $5 and $6 and l.seq = j.seq and l.state = 'pending' and j.verdict = 'intent'
 		returning l.seq, l.attempts
 	), skip as (
-		update ledger l set state = 'skipped', reason = j.verdict, settled_at = now()
+		-- Who has no address any more lets go of it: it may be another recipient's by now.
+		update ledger l set state = 'skipped', reason = j.verdict, settled_at = now(),
+			address_hash = case when j.verdict <> 'NoAddress' then l.address_hash end
 		from judged j where l.send_id = $1 and l.seq between $5 and $6 and l.seq = j.seq and l.state = 'pending' and j.verdict not in ('intent', 'moved')
 		returning l.reason
 	), tally as (

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/tertulia-crm/tertulia/internal/segment"
 )
 
 // Evaluation is what evaluating a segment found.
@@ -21,25 +23,35 @@ type Evaluation struct {
 // Changed tells whether the evaluation changed anything that a status shows.
 func (e Evaluation) Changed() bool { return e.Entered > 0 || e.Left > 0 || e.Rebuilt }
 
-// StaleSegments lists the segments that are to be evaluated: their definition is not the one that their membership was
-// built with, an import asked for it, or they were built longer ago than the given age.
-func (db *DB) StaleSegments(ctx context.Context, age time.Duration) ([]string, error) {
-	rows, err := db.Pool.Query(ctx, `
-		select g.name from segment g cross join tenant
-		where g.dormant_since is null and not g.suspended and not tenant.suspended
-			and (g.built_digest is distinct from g.digest or g.refresh_asked_at is not null or g.built_at < now() - $1::interval)
-		order by g.built_at nulls first, g.name`, age)
-	if err != nil {
-		return nil, fmt.Errorf("look for stale segments: %w", err)
-	}
-	names, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if err != nil {
-		return nil, fmt.Errorf("look for stale segments: %w", err)
-	}
-	return names, nil
+// SegmentWork is a segment with what decides whether it is due.
+type SegmentWork struct {
+	Name  string
+	State segment.State
 }
 
-// segmentLock is taken for as long as a membership is evaluated, so that two evaluations do not undo each other.
+// SegmentsAtWork lists the segments that are in force, for segment.Due to judge.
+func (db *DB) SegmentsAtWork(ctx context.Context) ([]SegmentWork, error) {
+	rows, err := db.Pool.Query(ctx, `
+		select g.name, g.suspended or tenant.suspended, g.digest, coalesce(g.built_digest, ''), g.refresh_asked_at, g.built_at
+		from segment g cross join tenant where g.dormant_since is null order by g.built_at nulls first, g.name`)
+	if err != nil {
+		return nil, fmt.Errorf("read the segments: %w", err)
+	}
+	work, err := pgx.CollectRows(rows, func(row pgx.CollectableRow) (SegmentWork, error) {
+		var w SegmentWork
+		var asked, built *time.Time
+		err := row.Scan(&w.Name, &w.State.Suspended, &w.State.Digest, &w.State.BuiltDigest, &asked, &built)
+		w.State.AskedAt, w.State.BuiltAt = valueOf(asked), valueOf(built)
+		return w, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read the segments: %w", err)
+	}
+	return work, nil
+}
+
+// segmentLock is taken for as long as a membership is evaluated, so that two evaluations do not undo each other. It is
+// no lock of the row: an import that asks for a refresh meanwhile must not wait.
 const segmentLock = "select pg_advisory_xact_lock(hashtextextended('segment/' || $1, 0))"
 
 // EvaluateSegment evaluates a segment as a whole and writes the difference to its membership, in one transaction. A
@@ -59,13 +71,7 @@ func (db *DB) EvaluateSegment(ctx context.Context, name string) (Evaluation, err
 		if err := applyMembership(ctx, tx, d, &result); err != nil {
 			return err
 		}
-		result.Rebuilt = d.built == nil || *d.built != d.digest
-		result.Members = valueOf(d.members) + result.Entered - result.Left
-		if d.members == nil {
-			if err := tx.QueryRow(ctx, "select count(*) from segment_member where segment_id = $1", d.id).Scan(&result.Members); err != nil {
-				return err
-			}
-		}
+		result.Rebuilt = d.built != d.digest
 		return recordEvaluation(ctx, tx, d, result)
 	})
 	if err != nil {
@@ -76,54 +82,32 @@ func (db *DB) EvaluateSegment(ctx context.Context, name string) (Evaluation, err
 
 // definition is a segment as an evaluation finds it.
 type definition struct {
-	id        int64
+	segment.Evaluation
 	name      string
 	digest    string
-	predicate string
-	arguments []string
 	suspended bool
-	built     *string
-	members   *int64
+	built     string // "" before the first time
 	asked     *time.Time
 }
 
 func loadDefinition(ctx context.Context, tx pgx.Tx, name string) (definition, error) {
 	d := definition{name: name}
 	err := tx.QueryRow(ctx, `
-		select id, digest, predicate, arguments, suspended, built_digest, members, refresh_asked_at
+		select id, digest, predicate, arguments, suspended, coalesce(built_digest, ''), refresh_asked_at
 		from segment where name = $1 and dormant_since is null`, name).
-		Scan(&d.id, &d.digest, &d.predicate, &d.arguments, &d.suspended, &d.built, &d.members, &d.asked)
+		Scan(&d.SegmentID, &d.digest, &d.Predicate, &d.Arguments, &d.suspended, &d.built, &d.asked)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return d, ErrNotFound
 	}
 	return d, err
 }
 
-// applyMembership runs the predicate over every contact and writes who entered and who left. The predicate is SQL that
-// the operator compiled; whatever its author wrote is in the arguments.
+// applyMembership runs the predicate over every contact and writes who entered and who left. The statement is planned
+// for its arguments, and takes no place in the connection's cache.
 func applyMembership(ctx context.Context, tx pgx.Tx, d definition, result *Evaluation) error {
-	arguments := make([]any, 0, len(d.arguments)+1)
-	for _, a := range d.arguments {
-		arguments = append(arguments, a)
-	}
-	arguments = append(arguments, d.id)
-	statement := fmt.Sprintf(`
-		with matching as materialized (
-			select c.id from contact c where %[1]s
-		), entered as (
-			insert into segment_member (segment_id, contact_id)
-			select $%[2]d::bigint, m.id from matching m
-			where not exists (select from segment_member s where s.segment_id = $%[2]d::bigint and s.contact_id = m.id)
-			returning 1
-		), gone as (
-			delete from segment_member s
-			where s.segment_id = $%[2]d::bigint and not exists (select from matching m where m.id = s.contact_id)
-			returning 1
-		)
-		select (select count(*) from entered), (select count(*) from gone)`, d.predicate, len(arguments))
-	// A statement that is run rarely and has as many forms as there are segments is not worth a place in the cache.
-	arguments = append([]any{pgx.QueryExecModeDescribeExec}, arguments...)
-	return tx.QueryRow(ctx, statement, arguments...).Scan(&result.Entered, &result.Left)
+	statement := d.Everyone()
+	arguments := append([]any{pgx.QueryExecModeDescribeExec}, statement.Arguments...)
+	return tx.QueryRow(ctx, statement.SQL, arguments...).Scan(&result.Members, &result.Entered, &result.Left)
 }
 
 func recordEvaluation(ctx context.Context, tx pgx.Tx, d definition, result Evaluation) error {
@@ -132,7 +116,7 @@ func recordEvaluation(ctx context.Context, tx pgx.Tx, d definition, result Evalu
 		update segment set built_digest = $2, built_at = now(), members = $3,
 			changed_at = case when $4 then now() else changed_at end,
 			refresh_asked_at = case when refresh_asked_at is distinct from $5 then refresh_asked_at end
-		where id = $1`, d.id, d.digest, result.Members, result.Changed(), d.asked)
+		where id = $1`, d.SegmentID, d.digest, result.Members, result.Changed(), d.asked)
 	if err != nil {
 		return fmt.Errorf("record the evaluation: %w", err)
 	}

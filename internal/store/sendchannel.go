@@ -34,4 +34,3 @@ func (db *DB) SetChannelTrouble(ctx context.Context, channel, words string) erro
 	}
 	return nil
 }
-
