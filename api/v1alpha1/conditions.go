@@ -17,6 +17,8 @@ const (
 	StalledCondition = "Stalled"
 	// HealthyCondition tells how delivery goes.
 	HealthyCondition = "Healthy"
+	// RuntimeRoleCondition is False on a CRMTenant whose workers and servers have to use the database owner's login.
+	RuntimeRoleCondition = "RuntimeRole"
 )
 
 // Reasons of conditions that several kinds share. A reference that does not resolve yet has the reason
@@ -45,6 +47,13 @@ const (
 	ForeignDatabaseReason = "ForeignDatabase"
 	MigratingReason       = "Migrating"
 	MigrationFailedReason = "MigrationFailed"
+	// DatabaseRefusedReason: the server is there and says no.
+	DatabaseRefusedReason    = "DatabaseRefused"
+	InvalidDatabaseURLReason = "InvalidDatabaseURL"
+	// SecretNotOursReason: a Secret that the operator wants to make exists and is somebody else's.
+	SecretNotOursReason = "SecretNotOurs"
+	SeparateReason      = "Separate"
+	OwnerRunsReason     = "OwnerRuns"
 )
 
 // Reasons of a RecordType's conditions.

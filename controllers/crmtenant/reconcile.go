@@ -1,0 +1,173 @@
+package crmtenant
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"time"
+
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/tertulia-crm/tertulia/api/v1alpha1"
+	"github.com/tertulia-crm/tertulia/controllers/reconciling"
+	"github.com/tertulia-crm/tertulia/controllers/tenancy"
+	"github.com/tertulia-crm/tertulia/internal/store"
+)
+
+// calendar is how often the monthly partitions are looked at. They are made months ahead.
+const calendar = 12 * time.Hour
+
+// Reconcile brings one tenant to where its object says, or says why it cannot.
+func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (result ctrl.Result, err error) {
+	object := &v1alpha1.CRMTenant{}
+	if err := r.Client.Get(ctx, request.NamespacedName, object); err != nil {
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	pass := r.Passes.Begin(object)
+	defer func() { result, err = pass.End(ctx, err) }()
+
+	if !object.DeletionTimestamp.IsZero() {
+		return ctrl.Result{}, explain(r.release(ctx, pass, object))
+	}
+	if err := pass.KeepUntilReleased(ctx); err != nil {
+		return ctrl.Result{}, err
+	}
+	if err := explain(r.settle(ctx, pass, object)); err != nil {
+		r.tellNeighbours(ctx, object.Namespace, err)
+		return ctrl.Result{}, err
+	}
+	r.Tenants.Open(ctx, object.Namespace, object.Spec.ID, object.Spec.TimeZoneOrDefault())
+	pass.LookAgainAfter(calendar)
+	return ctrl.Result{}, nil
+}
+
+// settle goes from facts to a database in use.
+func (r *Reconciler) settle(ctx context.Context, pass *reconciling.Pass, object *v1alpha1.CRMTenant) error {
+	row, err := planTenant(object)
+	if err != nil {
+		return err
+	}
+	found, err := r.gather(ctx, object)
+	if err != nil {
+		return err
+	}
+	place, err := planPlace(object.Spec, found)
+	if err != nil {
+		return err
+	}
+	db, err := r.prepareDatabase(ctx, object, place, row)
+	if err != nil {
+		return err
+	}
+	way, err := r.prepareLogin(ctx, object, place, found, db)
+	if err != nil {
+		return err
+	}
+	if err := r.ensureAdmin(ctx, object, db); err != nil {
+		return err
+	}
+	if err := r.Credentials.SaveDatabase(object.Spec.ID, way.url); err != nil {
+		return fmt.Errorf("hand the database's login to workers and servers: %w", err)
+	}
+	report(pass, object, place, way)
+	return nil
+}
+
+// prepareDatabase makes, migrates and claims the database. Another tenant's is left before anything in it is touched.
+func (r *Reconciler) prepareDatabase(ctx context.Context, object *v1alpha1.CRMTenant, place tenancy.Place, row store.Tenant) (*store.DB, error) {
+	if place.Role != "" {
+		if err := r.Cluster.EnsureDatabase(ctx, row.ID); err != nil {
+			return nil, err
+		}
+	}
+	db, err := r.Tenants.Connect(ctx, object.Namespace, place)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := db.CheckClaim(ctx, row.ID, row.Namespace); err != nil {
+		return nil, err
+	}
+	version, err := store.Migrate(ctx, place.URL, store.Options{Role: place.Role, ApplicationName: "tertulia-operator"})
+	if err != nil {
+		return nil, &migrationError{err}
+	}
+	object.Status.SchemaVersion = version
+	if _, err := db.SaveTenant(ctx, row); err != nil {
+		return nil, err
+	}
+	if err := db.EnsureEventPartitions(ctx, r.Clock()); err != nil {
+		return nil, err
+	}
+	return db, nil
+}
+
+// prepareLogin gives workers and servers a login of their own, with rights of its own. A database's owner who may not
+// create roles has to share theirs.
+func (r *Reconciler) prepareLogin(ctx context.Context, object *v1alpha1.CRMTenant, place tenancy.Place, found facts, db *store.DB) (login, error) {
+	password, err := randomText()
+	if err != nil {
+		return login{}, err
+	}
+	way, err := planLogin(object.Spec, place, found, password)
+	if err != nil {
+		return login{}, err
+	}
+	owner, err := store.LoginOf(place.URL)
+	if err != nil {
+		return login{}, err
+	}
+	if way.role == owner {
+		return way, nil
+	}
+	if way.password != "" {
+		err := r.ensureLogin(ctx, place, db, way)
+		if errors.Is(err, store.ErrMayNotCreateRoles) {
+			return login{url: place.URL, role: owner}, nil
+		}
+		if err != nil {
+			return login{}, err
+		}
+		if err := r.saveSecret(ctx, object, runtimeSecret, map[string]string{uriKey: way.url}); err != nil {
+			return login{}, err
+		}
+	}
+	if err := db.EnsureGrants(ctx, way.role); err != nil {
+		return login{}, err
+	}
+	return way, store.CheckLogin(ctx, way.url)
+}
+
+// ensureLogin makes the login work. One that works already is left alone, so that a settled tenant costs no write.
+func (r *Reconciler) ensureLogin(ctx context.Context, place tenancy.Place, db *store.DB, way login) error {
+	err := store.CheckLogin(ctx, way.url)
+	if !errors.Is(err, store.ErrLoginRefused) {
+		return err
+	}
+	if place.Role != "" {
+		return r.Cluster.EnsureLogin(ctx, way.role, way.password)
+	}
+	return db.EnsureLogin(ctx, way.role, way.password)
+}
+
+// ensureAdmin keeps the administrator's token in its Secret, and its hash in the database.
+func (r *Reconciler) ensureAdmin(ctx context.Context, object *v1alpha1.CRMTenant, db *store.DB) error {
+	token, err := r.savedToken(ctx, object)
+	if err != nil {
+		return err
+	}
+	if token == "" {
+		if token, err = randomText(); err != nil {
+			return err
+		}
+		token = "tt_" + token
+	}
+	data := map[string]string{tokenKey: token, serverKey: planServer(object.Spec, r.ServerURL)}
+	if err := r.saveSecret(ctx, object, adminSecret, data); err != nil {
+		return err
+	}
+	hash := sha256.Sum256([]byte(token))
+	_, err = db.EnsureAdminToken(ctx, hash[:])
+	return err
+}

@@ -1,0 +1,64 @@
+package crmtenant
+
+import (
+	"context"
+	"errors"
+
+	"github.com/tertulia-crm/tertulia/api/v1alpha1"
+	"github.com/tertulia-crm/tertulia/controllers/reconciling"
+	"github.com/tertulia-crm/tertulia/controllers/tenancy"
+	"github.com/tertulia-crm/tertulia/internal/store"
+)
+
+// release lets a deleted tenant go. Its work is suspended, and nothing of its people is touched: servers still honour
+// who unsubscribes. When the whole namespace ends, workers and servers lose the tenant without a statement, because
+// a namespace must be able to end without its database.
+func (r *Reconciler) release(ctx context.Context, pass *reconciling.Pass, object *v1alpha1.CRMTenant) error {
+	terminating, err := r.Tenants.Terminating(ctx, object.Namespace)
+	if err != nil {
+		return err
+	}
+	// From here on no other controller can wake what goes to sleep.
+	place, known := r.Tenants.Close(ctx, object.Namespace)
+	if terminating {
+		if err := r.Credentials.Forget(object.Spec.ID); err != nil {
+			return err
+		}
+		return pass.Release(ctx)
+	}
+	if !known {
+		if place, err = r.findPlace(ctx, object); err != nil {
+			return err
+		}
+	}
+	if err := sleep(ctx, object, place); err != nil {
+		return err
+	}
+	return pass.Release(ctx)
+}
+
+func (r *Reconciler) findPlace(ctx context.Context, object *v1alpha1.CRMTenant) (tenancy.Place, error) {
+	found, err := r.gather(ctx, object)
+	if err != nil {
+		return tenancy.Place{}, err
+	}
+	return planPlace(object.Spec, found)
+}
+
+// sleep puts everything of the tenant to sleep, if the database is there and this tenant's.
+func sleep(ctx context.Context, object *v1alpha1.CRMTenant, place tenancy.Place) error {
+	db, err := store.Open(ctx, place.URL, store.Options{Role: place.Role, MaxConns: 1, ApplicationName: "tertulia-operator"})
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	claimed, err := db.CheckClaim(ctx, object.Spec.ID, object.Namespace)
+	var foreign *store.ErrForeignDatabase
+	if errors.As(err, &foreign) || errors.Is(err, store.ErrNoDatabase) || err == nil && !claimed {
+		return nil // it was never ours
+	}
+	if err != nil {
+		return err
+	}
+	return db.DormantTenant(ctx)
+}

@@ -1,0 +1,76 @@
+// Package crmtenant gives a namespace its tenant: a database of its own, migrated and claimed, the credentials of its
+// workers and servers, and the token of its administrator.
+package crmtenant
+
+import (
+	"context"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/tertulia-crm/tertulia/api/v1alpha1"
+	"github.com/tertulia-crm/tertulia/controllers/reconciling"
+	"github.com/tertulia-crm/tertulia/controllers/tenancy"
+	"github.com/tertulia-crm/tertulia/internal/store"
+)
+
+// Reconciler reconciles CRMTenants.
+type Reconciler struct {
+	Client client.Client
+	// Live reads Secrets, of which the cache holds only metadata.
+	Live    client.Reader
+	Passes  *reconciling.Recorder
+	Tenants *tenancy.Registry
+	// Cluster is where tenants that bring no database get one; nil where there is none.
+	Cluster *store.Cluster
+	// Credentials takes what workers and servers need.
+	Credentials DatabaseSink
+	// ServerURL is where clients of this cluster reach the server, without a slash at its end; "" means each tenant's
+	// public URL.
+	ServerURL string
+	Clock     func() time.Time
+}
+
+// DatabaseSink takes to workers and servers where a tenant's database is.
+type DatabaseSink interface {
+	// SaveDatabase names the URL with which they log in.
+	SaveDatabase(tenantID, url string) error
+	// Forget takes everything of a tenant away from them.
+	Forget(tenantID string) error
+}
+
+const databaseSecretIndex = "spec.database.secretRef.name"
+
+// +kubebuilder:rbac:groups=crm.tertulia.dev,resources=crmtenants,verbs=get;list;watch;patch
+// +kubebuilder:rbac:groups=crm.tertulia.dev,resources=crmtenants/status,verbs=patch
+// +kubebuilder:rbac:groups=crm.tertulia.dev,resources=crmtenants/finalizers,verbs=update
+// +kubebuilder:rbac:groups="",resources=secrets,verbs=get;list;watch;create;update
+// +kubebuilder:rbac:groups="",resources=namespaces,verbs=get
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+
+// SetupWithManager registers the controller. It looks at a CRMTenant when its author edits it, when a Secret that it
+// names or that we made for it changes, and when its database goes away or comes back.
+func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
+	if err := mgr.GetFieldIndexer().IndexField(context.Background(), &v1alpha1.CRMTenant{}, databaseSecretIndex, databaseSecret); err != nil {
+		return err
+	}
+	list := func() client.ObjectList { return &v1alpha1.CRMTenantList{} }
+	return ctrl.NewControllerManagedBy(mgr).
+		Named("crmtenant").
+		For(&v1alpha1.CRMTenant{}, builder.WithPredicates(reconciling.Edited())).
+		Owns(&corev1.Secret{}, builder.OnlyMetadata).
+		WatchesMetadata(&corev1.Secret{}, reconciling.Referrers(mgr.GetCache(), list, databaseSecretIndex)).
+		WatchesRawSource(r.Tenants.Source("CRMTenant", nil)).
+		WithOptions(reconciling.Options()).
+		Complete(r)
+}
+
+func databaseSecret(o client.Object) []string {
+	if database := o.(*v1alpha1.CRMTenant).Spec.Database; database != nil {
+		return []string{database.SecretRef.Name}
+	}
+	return nil
+}

@@ -1,0 +1,33 @@
+// Package recordtype makes the attributes that a RecordType declares columns of its tenant's database.
+package recordtype
+
+import (
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/tertulia-crm/tertulia/api/v1alpha1"
+	"github.com/tertulia-crm/tertulia/controllers/reconciling"
+	"github.com/tertulia-crm/tertulia/controllers/tenancy"
+)
+
+// Reconciler reconciles RecordTypes.
+type Reconciler struct {
+	Client  client.Client
+	Passes  *reconciling.Recorder
+	Tenants *tenancy.Registry
+}
+
+// +kubebuilder:rbac:groups=crm.tertulia.dev,resources=recordtypes,verbs=get;list;watch;patch
+// +kubebuilder:rbac:groups=crm.tertulia.dev,resources=recordtypes/status,verbs=patch
+
+// SetupWithManager registers the controller.
+func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
+	list := func() client.ObjectList { return &v1alpha1.RecordTypeList{} }
+	return ctrl.NewControllerManagedBy(mgr).
+		Named("recordtype").
+		For(&v1alpha1.RecordType{}, builder.WithPredicates(reconciling.Edited())).
+		WatchesRawSource(r.Tenants.Source("RecordType", reconciling.All(mgr.GetCache(), list))).
+		WithOptions(reconciling.Options()).
+		Complete(r)
+}
