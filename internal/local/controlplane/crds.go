@@ -40,7 +40,7 @@ func InstallCRDs(ctx context.Context, config *rest.Config, files fs.FS) error {
 		applied = append(applied, name)
 	}
 	for _, name := range applied {
-		if err := awaitEstablished(ctx, client, name); err != nil {
+		if err := AwaitEstablished(ctx, client, name); err != nil {
 			return err
 		}
 	}
@@ -62,8 +62,8 @@ func applyCRD(ctx context.Context, client clientset.Interface, files fs.FS, file
 	return meta.Name, err
 }
 
-// awaitEstablished waits until the kind is served, or tells what the API server has against its names.
-func awaitEstablished(ctx context.Context, client clientset.Interface, name string) error {
+// AwaitEstablished waits until a CustomResourceDefinition is served, or tells what the API server has against its names.
+func AwaitEstablished(ctx context.Context, client clientset.Interface, name string) error {
 	ctx, cancel := context.WithTimeout(ctx, establishTimeout)
 	defer cancel()
 	ticker := time.NewTicker(pollInterval)
