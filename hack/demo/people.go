@@ -74,10 +74,15 @@ func importPeople(ctx context.Context, show *narrator, _ *cluster, up *upProcess
 	return nil
 }
 
+// steady is how long the segments' counts must stay the same: contacts and events ask for an evaluation each, and a
+// worker looks for what is asked once a second.
+const steady = 1500 * time.Millisecond
+
 // awaitSegments waits until the segments have been built from the people that were just imported.
 func awaitSegments(ctx context.Context, show *narrator, velo *cluster, _ *upProcess, _ options) error {
 	show.begin("Building segments")
-	var members string
+	var members, before string
+	var since time.Time
 	err := await(ctx, func(ctx context.Context) (string, error) {
 		var segments v1alpha1.SegmentList
 		if _, err := velo.list(ctx, &segments); err != nil {
@@ -93,6 +98,12 @@ func awaitSegments(ctx context.Context, show *narrator, velo *cluster, _ *upProc
 				return "segment/" + segment.Name + " has no members", nil
 			}
 			members += fmt.Sprintf("%s %s, ", segment.Name, thousands(*segment.Status.Members))
+		}
+		if members != before {
+			before, since = members, time.Now()
+		}
+		if time.Since(since) < steady {
+			return "the members still change", nil
 		}
 		return "", nil
 	})
