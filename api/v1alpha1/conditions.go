@@ -66,11 +66,17 @@ const (
 const (
 	TemplateInvalidReason   = "TemplateInvalid"
 	ExpressionInvalidReason = "ExpressionInvalid"
+	// BuildingReason: the definition is accepted, and the membership is not built by it yet.
+	BuildingReason = "Building"
 )
 
 // Reasons of a Campaign's conditions.
 const (
 	SendKeyTakenReason = "SendKeyTaken"
+	// StoppedReason: the tenant, the channel or a template is suspended or gone.
+	StoppedReason = "Stopped"
+	// The reasons of events about a campaign's life, beside the phases.
+	SendingStartedReason = "SendingStarted"
 )
 
 // NotFoundReason is the reason of a Ready=False condition whose cause is a reference to a missing object of this kind.

@@ -7,7 +7,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/tertulia-crm/tertulia/api/v1alpha1"
-	"github.com/tertulia-crm/tertulia/internal/store"
+	"github.com/tertulia-crm/tertulia/controllers/tenancy"
 )
 
 // Reconcile brings one event type into force, or says why it cannot.
@@ -20,8 +20,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (resul
 	defer func() { result, err = pass.End(ctx, err) }()
 
 	if !object.DeletionTimestamp.IsZero() {
-		return ctrl.Result{}, r.Tenants.Release(ctx, pass, object.Namespace, func(ctx context.Context, db *store.DB) error {
-			return db.DormantEventType(ctx, object.Name)
+		return ctrl.Result{}, r.Tenants.Release(ctx, pass, object.Namespace, func(ctx context.Context, tenant tenancy.Tenant) error {
+			return tenant.DB.DormantEventType(ctx, object.Name)
 		})
 	}
 	tenant, err := r.Tenants.Tenant(ctx, object.Namespace)

@@ -55,6 +55,13 @@ func Wait(reason, format string, arguments ...any) error {
 	return &Waiting{Reason: reason, Message: fmt.Sprintf(format, arguments...)}
 }
 
+// IsVerdict tells whether an error is an answer about the object itself, and no accident on the way to one.
+func IsVerdict(err error) bool {
+	var stalled *Stalled
+	var waiting *Waiting
+	return errors.As(err, &stalled) || errors.As(err, &waiting)
+}
+
 // Interrupted says that nothing could be learned about the object. An object that was in force stays so: its rows are.
 type Interrupted struct {
 	Reason  string

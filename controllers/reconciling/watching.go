@@ -62,6 +62,13 @@ func IsSettled(o v1alpha1.Object) bool {
 	return a.ready && a.observed == a.generation && !a.deleted
 }
 
+// IsUnderWay tells whether another object has not come to an answer about its newest generation yet.
+func IsUnderWay(o v1alpha1.Object) bool {
+	a := readiness(o)
+	stalled := meta.IsStatusConditionTrue(o.CommonStatus().Conditions, v1alpha1.StalledCondition)
+	return !a.deleted && (a.observed != a.generation || !a.ready && !stalled)
+}
+
 // Referrers wakes the objects that name an object in the field that this index holds.
 func Referrers(c client.Reader, list func() client.ObjectList, index string) handler.EventHandler {
 	return handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, o client.Object) []reconcile.Request {

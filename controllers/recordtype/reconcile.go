@@ -9,6 +9,7 @@ import (
 
 	"github.com/tertulia-crm/tertulia/api/v1alpha1"
 	"github.com/tertulia-crm/tertulia/controllers/reconciling"
+	"github.com/tertulia-crm/tertulia/controllers/tenancy"
 	"github.com/tertulia-crm/tertulia/internal/store"
 )
 
@@ -44,8 +45,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (resul
 }
 
 // undeclare takes the attributes out of the schema of expressions and imports. Their columns stay.
-func undeclare(ctx context.Context, db *store.DB) error {
-	_, _, err := db.EnsureAttributes(ctx, nil)
+func undeclare(ctx context.Context, tenant tenancy.Tenant) error {
+	_, _, err := tenant.DB.EnsureAttributes(ctx, nil)
 	return err
 }
 

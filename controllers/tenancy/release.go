@@ -11,13 +11,12 @@ import (
 
 	"github.com/tertulia-crm/tertulia/api/v1alpha1"
 	"github.com/tertulia-crm/tertulia/controllers/reconciling"
-	"github.com/tertulia-crm/tertulia/internal/store"
 )
 
 // Release puts the rows of a deleted object to sleep and lets the object go. Three cases need no SQL: a terminating
 // namespace, which must be able to end without its database; a namespace without a CRMTenant, whose deletion has put
 // everything to sleep already; and a database that was refused because it is another tenant's.
-func (r *Registry) Release(ctx context.Context, pass *reconciling.Pass, namespace string, sleep func(context.Context, *store.DB) error) error {
+func (r *Registry) Release(ctx context.Context, pass *reconciling.Pass, namespace string, sleep func(context.Context, Tenant) error) error {
 	terminating, err := r.Terminating(ctx, namespace)
 	if err != nil {
 		return err
@@ -35,7 +34,7 @@ func (r *Registry) Release(ctx context.Context, pass *reconciling.Pass, namespac
 	case err != nil:
 		return err
 	}
-	if err := sleep(ctx, tenant.DB); err != nil {
+	if err := sleep(ctx, tenant); err != nil {
 		return err
 	}
 	return pass.Release(ctx)

@@ -1,0 +1,147 @@
+package campaign
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/tertulia-crm/tertulia/api/v1alpha1"
+	"github.com/tertulia-crm/tertulia/controllers/reconciling"
+	"github.com/tertulia-crm/tertulia/controllers/tenancy"
+	"github.com/tertulia-crm/tertulia/internal/store"
+)
+
+// Reconcile declares one campaign's send, or says why it cannot, and shows how the send goes.
+func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (result ctrl.Result, err error) {
+	object := &v1alpha1.Campaign{}
+	if err := r.Client.Get(ctx, request.NamespacedName, object); err != nil {
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	pass := r.Passes.Begin(object)
+	pass.CountEvery(countInterval, withoutCounts)
+	defer func() { result, err = pass.End(ctx, err) }()
+
+	if !object.DeletionTimestamp.IsZero() {
+		return ctrl.Result{}, r.Tenants.Release(ctx, pass, object.Namespace, func(ctx context.Context, tenant tenancy.Tenant) error {
+			return tenant.DB.DormantSend(ctx, object.Name)
+		})
+	}
+	tenant, err := r.Tenants.Tenant(ctx, object.Namespace)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	if err := pass.KeepUntilReleased(ctx); err != nil {
+		return ctrl.Result{}, err
+	}
+	found, err := r.gather(ctx, object, tenant)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	declared, refused := r.declare(ctx, object, tenant, found)
+	status, err := loadSend(ctx, object, tenant.DB)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	report(pass, object, declared, status)
+	return ctrl.Result{}, refused
+}
+
+// declare writes down what is to be sent. What cannot be accepted pauses the send, so that nothing goes on under an older
+// declaration than the one that its author sees.
+func (r *Reconciler) declare(ctx context.Context, object *v1alpha1.Campaign, tenant tenancy.Tenant, found facts) (declaration, error) {
+	config, err := planSend(object, tenant.TimeZone)
+	if err == nil {
+		err = planReferences(found)
+	}
+	var applied store.AppliedSend
+	if err == nil {
+		applied, err = tenant.DB.UpsertSend(ctx, config)
+	}
+	var taken *store.SendKeyTakenError
+	if errors.As(err, &taken) {
+		return declaration{}, reconciling.Stall(v1alpha1.SendKeyTakenReason,
+			"spec.sendKey belongs to campaign %q: write this campaign anew with another key.", taken.Campaign)
+	}
+	if err == nil {
+		return declaration{startsAt: config.StartsAt, ignored: applied.Ignored}, nil
+	}
+	if found.send != nil && reconciling.IsVerdict(err) {
+		if paused := tenant.DB.SuspendSend(ctx, object.Name); paused != nil {
+			return declaration{}, paused
+		}
+	}
+	return declaration{startsAt: config.StartsAt}, err
+}
+
+// declaration is what came of a campaign's spec.
+type declaration struct {
+	startsAt time.Time // zero where the schedule cannot be read
+	ignored  []string // fields that have no effect any more
+}
+
+// facts are what a campaign's acceptance depends on.
+type facts struct {
+	channel   reference
+	templates []reference
+	segments  []reference
+	send      *store.SendStatus // nil before there is one
+}
+
+// reference is an object that a campaign names.
+type reference struct {
+	kind, name     string
+	found, settled bool
+}
+
+func (r *Reconciler) gather(ctx context.Context, object *v1alpha1.Campaign, tenant tenancy.Tenant) (facts, error) {
+	var found facts
+	var err error
+	if found.channel, err = r.look(ctx, object.Namespace, object.Spec.ChannelRef.Name, "MessageChannel", &v1alpha1.MessageChannel{}); err != nil {
+		return facts{}, err
+	}
+	for _, name := range templateNames(object.Spec) {
+		template, err := r.look(ctx, object.Namespace, name, "MessageTemplate", &v1alpha1.MessageTemplate{})
+		if err != nil {
+			return facts{}, err
+		}
+		found.templates = append(found.templates, template)
+	}
+	for _, name := range segmentNames(object.Spec) {
+		segment, err := r.look(ctx, object.Namespace, name, "Segment", &v1alpha1.Segment{})
+		if err != nil {
+			return facts{}, err
+		}
+		found.segments = append(found.segments, segment)
+	}
+	found.send, err = loadSend(ctx, object, tenant.DB)
+	return found, err
+}
+
+func (r *Reconciler) look(ctx context.Context, namespace, name, kind string, into v1alpha1.Object) (reference, error) {
+	err := r.Client.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, into)
+	if apierrors.IsNotFound(err) {
+		return reference{kind: kind, name: name}, nil
+	}
+	if err != nil {
+		return reference{}, fmt.Errorf("read %s %q: %w", kind, name, err)
+	}
+	return reference{kind: kind, name: name, found: true, settled: reconciling.IsSettled(into)}, nil
+}
+
+// loadSend reads how the campaign's send goes, and returns nil before there is one.
+func loadSend(ctx context.Context, object *v1alpha1.Campaign, db *store.DB) (*store.SendStatus, error) {
+	status, err := db.SendStatus(ctx, object.Name)
+	if errors.Is(err, store.ErrNotFound) || err == nil && status.SendKey != object.Spec.SendKey {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &status, nil
+}

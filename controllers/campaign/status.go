@@ -1,0 +1,134 @@
+package campaign
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/tertulia-crm/tertulia/api/v1alpha1"
+	"github.com/tertulia-crm/tertulia/controllers/reconciling"
+	"github.com/tertulia-crm/tertulia/internal/campaign"
+	"github.com/tertulia-crm/tertulia/internal/store"
+)
+
+// countInterval is how often a status is written because counts moved, at most.
+const countInterval = 5 * time.Second
+
+// withoutCounts removes what is written at most once in a countInterval.
+func withoutCounts(o v1alpha1.Object) {
+	s := &o.(*v1alpha1.Campaign).Status
+	s.Sent, s.Failed, s.Ambiguous, s.Skipped, s.Pending, s.SkippedByReason, s.Progress = nil, nil, nil, nil, nil, nil, ""
+}
+
+// report writes how a campaign's send goes. It does so also when its newest declaration was refused.
+func report(pass *reconciling.Pass, object *v1alpha1.Campaign, declared declaration, send *store.SendStatus) {
+	before := object.Status.Phase
+	object.Status = v1alpha1.CampaignStatus{Status: object.Status.Status}
+	if !declared.startsAt.IsZero() {
+		object.Status.ScheduledFor = seconds(&declared.startsAt)
+	}
+	if send == nil {
+		pass.WithoutCondition(v1alpha1.HealthyCondition)
+		return
+	}
+	object.Status.Phase = planPhase(*send)
+	object.Status.ScheduledFor = seconds(&send.StartsAt)
+	object.Status.FinishedAt = seconds(send.FinishedAt)
+	if send.FrozenAt != nil {
+		count(&object.Status, *send)
+	}
+	health := planHealth(*send)
+	pass.Healthy(health.good, health.reason, health.message)
+	pass.InForce(planMessage(object.Status.Phase, declared.ignored))
+	if before != object.Status.Phase {
+		tellPhase(pass, object.Status.Phase, health)
+	}
+}
+
+func count(status *v1alpha1.CampaignStatus, send store.SendStatus) {
+	status.Planned, status.Sent, status.Failed = &send.Planned, &send.Sent, &send.Failed
+	status.Ambiguous, status.Skipped, status.Pending = &send.Ambiguous, &send.Skipped, &send.Pending
+	for _, skipped := range send.SkippedByReason {
+		status.SkippedByReason = append(status.SkippedByReason, v1alpha1.SkipCount{Reason: string(skipped.Reason), Count: skipped.Count})
+	}
+	status.Progress = fmt.Sprintf("%d/%d", send.Sent, send.Planned)
+}
+
+// seconds is a time as the API keeps it: a finer one would differ from itself when it is read again.
+func seconds(t *time.Time) *metav1.Time {
+	if t == nil {
+		return nil
+	}
+	whole := metav1.NewTime(t.UTC().Truncate(time.Second))
+	return &whole
+}
+
+// planPhase is the phase that people see: a send that would go on but for its suspension is Paused.
+func planPhase(send store.SendStatus) v1alpha1.CampaignPhase {
+	if send.Suspended && !send.State.Final() && send.State != campaign.Held {
+		return v1alpha1.CampaignPaused
+	}
+	return v1alpha1.CampaignPhase(send.State)
+}
+
+type health struct {
+	good            bool
+	reason, message string
+}
+
+// planHealth tells how delivery goes: the first trouble that holds it up.
+func planHealth(send store.SendStatus) health {
+	switch {
+	case send.State == campaign.Held:
+		return health{false, v1alpha1.AttentionNeededReason, orDefault(send.Message, "The send is held until a person decides.")}
+	case send.State == campaign.Expired:
+		return health{false, v1alpha1.AttentionNeededReason,
+			"The starting deadline passed before the send could begin, and nothing was sent: set another schedule to send it after all."}
+	case send.State.Final():
+		return health{true, v1alpha1.DeliveringReason, "Every outcome is known."}
+	case send.ChannelTrouble != "":
+		return health{false, v1alpha1.ChannelTroubleReason, send.ChannelTrouble}
+	case send.Stopped && !send.Suspended:
+		return health{false, v1alpha1.StoppedReason, "Nothing is sent while the tenant, the channel or a template is suspended."}
+	}
+	return health{true, v1alpha1.DeliveringReason, orDefault(send.Message, "Nothing holds the delivery up.")}
+}
+
+func orDefault(text, otherwise string) string {
+	if text == "" {
+		return otherwise
+	}
+	return text
+}
+
+// planMessage says what is in force.
+func planMessage(phase v1alpha1.CampaignPhase, ignored []string) string {
+	message := "The send is declared."
+	switch phase {
+	case v1alpha1.CampaignPaused:
+		message = "The send is paused: it goes on where it stopped when spec.suspend is removed."
+	case v1alpha1.CampaignCompleted:
+		message = "The send is completed. This campaign sends nothing more."
+	case v1alpha1.CampaignScheduled, v1alpha1.CampaignFreezing, v1alpha1.CampaignSending, v1alpha1.CampaignHeld, v1alpha1.CampaignExpired:
+	}
+	if len(ignored) > 0 {
+		message += " The audience is frozen, so that these fields have no effect any more: spec." + strings.Join(ignored, ", spec.") + "."
+	}
+	return message
+}
+
+// tellPhase publishes the turns of a campaign's life that people wait for.
+func tellPhase(pass *reconciling.Pass, phase v1alpha1.CampaignPhase, health health) {
+	switch phase {
+	case v1alpha1.CampaignSending:
+		pass.Happened(corev1.EventTypeNormal, v1alpha1.SendingStartedReason, "The audience is frozen and sending has begun.")
+	case v1alpha1.CampaignHeld, v1alpha1.CampaignExpired:
+		pass.Happened(corev1.EventTypeWarning, string(phase), health.message)
+	case v1alpha1.CampaignCompleted:
+		pass.Happened(corev1.EventTypeNormal, string(phase), "Every outcome is known.")
+	case v1alpha1.CampaignScheduled, v1alpha1.CampaignFreezing, v1alpha1.CampaignPaused:
+	}
+}

@@ -1,0 +1,64 @@
+// Package messagechannel brings channels into force: it checks who sends and over which relay, and hands the relay's
+// credentials to the workers.
+package messagechannel
+
+import (
+	"context"
+
+	corev1 "k8s.io/api/core/v1"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/tertulia-crm/tertulia/api/v1alpha1"
+	"github.com/tertulia-crm/tertulia/controllers/reconciling"
+	"github.com/tertulia-crm/tertulia/controllers/tenancy"
+	"github.com/tertulia-crm/tertulia/internal/credentials"
+	"github.com/tertulia-crm/tertulia/internal/store"
+)
+
+// Reconciler reconciles MessageChannels.
+type Reconciler struct {
+	Client client.Client
+	// Live reads Secrets, of which the cache holds only metadata.
+	Live    client.Reader
+	Passes  *reconciling.Recorder
+	Tenants *tenancy.Registry
+	// Credentials takes what channels authenticate with.
+	Credentials CredentialSink
+}
+
+// CredentialSink takes credentials to the workers of a tenant.
+type CredentialSink interface {
+	// SaveLogin names what a channel authenticates with; nil is nothing.
+	SaveLogin(tenantID, channel string, login *credentials.Channel) error
+}
+
+const secretIndex = "spec.email.smtp.secretRef.name"
+
+// +kubebuilder:rbac:groups=crm.tertulia.dev,resources=messagechannels,verbs=get;list;watch;patch
+// +kubebuilder:rbac:groups=crm.tertulia.dev,resources=messagechannels/status,verbs=patch
+// +kubebuilder:rbac:groups="",resources=secrets,verbs=get;list;watch
+
+// SetupWithManager registers the controller. It looks at a channel when its author edits it, when the Secret that it
+// names changes, and when workers report trouble or its end.
+func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
+	if err := mgr.GetFieldIndexer().IndexField(context.Background(), &v1alpha1.MessageChannel{}, secretIndex, secretName); err != nil {
+		return err
+	}
+	list := func() client.ObjectList { return &v1alpha1.MessageChannelList{} }
+	return ctrl.NewControllerManagedBy(mgr).
+		Named("messagechannel").
+		For(&v1alpha1.MessageChannel{}, builder.WithPredicates(reconciling.Edited())).
+		WatchesMetadata(&corev1.Secret{}, reconciling.Referrers(mgr.GetCache(), list, secretIndex)).
+		WatchesRawSource(r.Tenants.Source(store.ChannelKind, reconciling.All(mgr.GetCache(), list))).
+		WithOptions(reconciling.Options()).
+		Complete(r)
+}
+
+func secretName(o client.Object) []string {
+	if email := o.(*v1alpha1.MessageChannel).Spec.Email; email != nil && email.SMTP.SecretRef != nil {
+		return []string{email.SMTP.SecretRef.Name}
+	}
+	return nil
+}
