@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/tertulia-crm/tertulia/internal/local/filelock"
 )
@@ -96,6 +97,7 @@ func build(ctx context.Context, r recipe, o Options) error {
 	}
 	_, _ = fmt.Fprintf(o.Progress, "Building %s (%s) from source. It takes %s on two cores, once on this machine; kept in %s\n",
 		names(absent), r.title, r.typical, o.Cache)
+	begun := time.Now()
 	if err := compile(ctx, goCommand, work, absent, newMeter(o.Progress)); err != nil {
 		return err
 	}
@@ -104,6 +106,7 @@ func build(ctx context.Context, r recipe, o Options) error {
 			return fmt.Errorf("move %s into the cache: %w", p.name, err)
 		}
 	}
+	_, _ = fmt.Fprintf(o.Progress, "Built %s in %s.\n", names(absent), time.Since(begun).Round(time.Second))
 	return nil
 }
 

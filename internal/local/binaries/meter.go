@@ -134,12 +134,11 @@ func (m *meter) line(elapsed time.Duration) string {
 	}
 }
 
+// finish stops the showing and clears the terminal's line.
 func (m *meter) finish() {
 	close(m.stop)
 	m.stopped.Wait()
-	clear := ""
 	if m.terminal {
-		clear = "\r\033[K"
+		_, _ = fmt.Fprint(m.out, "\r\033[K")
 	}
-	_, _ = fmt.Fprintf(m.out, "%s  done after %s\n", clear, time.Since(m.begun).Round(time.Second))
 }

@@ -19,6 +19,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/tertulia-crm/tertulia/internal/local/binaries"
+	"github.com/tertulia-crm/tertulia/internal/local/ports"
 	"github.com/tertulia-crm/tertulia/internal/local/supervise"
 )
 
@@ -117,8 +118,10 @@ func (c *ControlPlane) start(ctx context.Context) error {
 	if c.pki, err = ensurePKI(filepath.Join(c.options.Dir, "pki"), time.Now()); err != nil {
 		return err
 	}
-	if c.options.Port, err = choosePort(c.options); err != nil {
-		return err
+	if c.options.Port == 0 {
+		if c.options.Port, err = ports.Remembered(filepath.Join(c.options.Dir, "port")); err != nil {
+			return err
+		}
 	}
 	if c.config, err = c.adminConfig(); err != nil {
 		return err
@@ -178,7 +181,7 @@ func (c *ControlPlane) run(ctx context.Context, command supervise.Command, ready
 		return err
 	}
 	if ready != nil {
-		if err := await(ctx, process, command, ready); err != nil {
+		if err := process.AwaitReady(ctx, readyTimeout, ready); err != nil {
 			return errors.Join(err, process.Stop(ctx))
 		}
 	}

@@ -17,8 +17,12 @@ import (
 // FieldManager is who we are to the API server when we apply objects.
 const FieldManager = "tertulia-up"
 
-// establishTimeout bounds how long one CustomResourceDefinition may take to be served.
-const establishTimeout = 30 * time.Second
+const (
+	// establishTimeout bounds how long one CustomResourceDefinition may take to be served.
+	establishTimeout = 30 * time.Second
+	// establishInterval is how often it is asked for.
+	establishInterval = 50 * time.Millisecond
+)
 
 // InstallCRDs applies every CustomResourceDefinition in the *.yaml files at the root of files, and returns when the API server
 // serves all of them.
@@ -66,7 +70,7 @@ func applyCRD(ctx context.Context, client clientset.Interface, files fs.FS, file
 func AwaitEstablished(ctx context.Context, client clientset.Interface, name string) error {
 	ctx, cancel := context.WithTimeout(ctx, establishTimeout)
 	defer cancel()
-	ticker := time.NewTicker(pollInterval)
+	ticker := time.NewTicker(establishInterval)
 	defer ticker.Stop()
 	for {
 		crd, err := client.ApiextensionsV1().CustomResourceDefinitions().Get(ctx, name, metav1.GetOptions{})

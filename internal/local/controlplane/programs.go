@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -12,6 +11,7 @@ import (
 
 	"k8s.io/client-go/tools/clientcmd"
 
+	"github.com/tertulia-crm/tertulia/internal/local/ports"
 	"github.com/tertulia-crm/tertulia/internal/local/supervise"
 )
 
@@ -38,12 +38,12 @@ func (c *ControlPlane) command(name, path string, args ...string) supervise.Comm
 // startEtcd runs etcd on two free ports of the loopback interface, to which only holders of our certificates may speak:
 // other users of the machine can reach them too.
 func (c *ControlPlane) startEtcd(ctx context.Context) error {
-	ports, err := freePorts(2)
+	free, err := ports.Free(2)
 	if err != nil {
 		return err
 	}
-	c.etcdPort = ports[0]
-	client, peer := loopbackURL(ports[0]), loopbackURL(ports[1])
+	c.etcdPort = free[0]
+	client, peer := loopbackURL(free[0]), loopbackURL(free[1])
 	args := []string{
 		"--name=default",
 		"--data-dir=" + filepath.Join(c.options.Dir, "etcd"),
@@ -106,50 +106,6 @@ func (c *ControlPlane) startControllers(ctx context.Context) error {
 		"--kube-api-qps=200", "--kube-api-burst=400",
 		"--v=1",
 	), nil)
-}
-
-// choosePort keeps the port of the last run where it can, so that what people have open goes on working.
-func choosePort(o Options) (int, error) {
-	if o.Port != 0 {
-		return o.Port, nil
-	}
-	file := filepath.Join(o.Dir, "port")
-	if noted, err := os.ReadFile(file); err == nil { //nolint:gosec // our own file
-		if port, err := strconv.Atoi(strings.TrimSpace(string(noted))); err == nil && isFree(port) {
-			return port, nil
-		}
-	}
-	ports, err := freePorts(1)
-	if err != nil {
-		return 0, err
-	}
-	if err := os.WriteFile(file, []byte(strconv.Itoa(ports[0])+"\n"), 0o600); err != nil {
-		return 0, fmt.Errorf("note the API server's port: %w", err)
-	}
-	return ports[0], nil
-}
-
-// freePorts finds ports of 127.0.0.1 that nobody listens on. They are not reserved: between this and their use another
-// process could take one, and the start then fails and says so.
-func freePorts(n int) ([]int, error) {
-	var ports []int
-	for range n {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			return nil, fmt.Errorf("find a free port: %w", err)
-		}
-		defer listener.Close() //nolint:errcheck // held until all are found, so that they differ
-		ports = append(ports, listener.Addr().(*net.TCPAddr).Port)
-	}
-	return ports, nil
-}
-
-func isFree(port int) bool {
-	listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
-	if err != nil {
-		return false
-	}
-	return listener.Close() == nil
 }
 
 func loopbackURL(port int) string { return "https://127.0.0.1:" + strconv.Itoa(port) }

@@ -4,40 +4,12 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"strings"
-	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd/api"
-
-	"github.com/tertulia-crm/tertulia/internal/local/supervise"
 )
-
-// pollInterval is how often a server that is starting is asked whether it is ready.
-const pollInterval = 50 * time.Millisecond
-
-// await asks until ready answers without an error. A program that ends meanwhile will never be ready, so its log is shown.
-func await(ctx context.Context, process *supervise.Process, command supervise.Command, ready func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
-	defer cancel()
-	ticker := time.NewTicker(pollInterval)
-	defer ticker.Stop()
-	for {
-		err := ready(ctx)
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-process.Done():
-			return fmt.Errorf("%s ended while starting (%w); the end of its log:\n%s", command.Name, process.Err(), endOfLog(command.Log))
-		case <-ctx.Done():
-			return fmt.Errorf("wait for %s: %w (last: %w)", command.Name, ctx.Err(), err)
-		case <-ticker.C:
-		}
-	}
-}
 
 // apiServerReady asks /readyz and then for the namespace "default", which the server makes by itself shortly after.
 func (c *ControlPlane) apiServerReady(ctx context.Context) error {
@@ -50,19 +22,6 @@ func (c *ControlPlane) apiServerReady(ctx context.Context) error {
 	}
 	_, err = client.CoreV1().Namespaces().Get(ctx, metav1.NamespaceDefault, metav1.GetOptions{})
 	return err
-}
-
-func endOfLog(path string) string {
-	const keep = 15
-	content, err := os.ReadFile(path) //nolint:gosec // our own file
-	if err != nil {
-		return err.Error()
-	}
-	lines := strings.Split(strings.TrimSpace(string(content)), "\n")
-	if len(lines) > keep {
-		lines = lines[len(lines)-keep:]
-	}
-	return strings.Join(lines, "\n")
 }
 
 // adminConfig has no rate limit of the client's own: the server's is enough on one machine, and tests are impatient.
