@@ -1,0 +1,224 @@
+package render
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"mime"
+	"net/mail"
+	"net/url"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// Envelope is what a message says of itself besides its content. From, To, MessageID and Date are required.
+type Envelope struct {
+	From           string    // author as people see it: Velo <hola@velo.example>
+	ReplyTo        string    // where answers go, written as From; "" for From
+	To             string    // the recipient's address alone
+	MessageID      string    // with its angle brackets, as MessageID makes it
+	Date           time.Time // of the message; its zone is shown
+	UnsubscribeURL string    // List-Unsubscribe (RFC 2369); "" for a message that is none of a list
+	OneClick       bool      // List-Unsubscribe-Post (RFC 8058): the URL is https, and DKIM will cover both headers
+}
+
+const (
+	maxLine = 76  // characters, of encoded lines (RFC 2045, section 6.7) and folded headers
+	maxURL  = 900 // bytes: with its name and brackets within the 998 of RFC 5322, section 2.1.1
+)
+
+// Compose writes a message as RFC 5322 and MIME have it: UTF-8, quoted-printable, lines ended by CRLF, seven bits
+// throughout but for an address that is not ASCII (RFC 6532), text and HTML as alternatives. The same input gives the
+// same bytes. Nothing in the input can add a header.
+//
+// We compose ourselves rather than by a mail library: this runs once for every recipient, and a library builds a tree
+// of headers and parts, asks the clock and a random source for what must be the same at every try, and offers much
+// that a campaign must not have.
+func Compose(e Envelope, r Rendered) ([]byte, error) {
+	out := make([]byte, 0, 2048+len(r.Text)*9/8+len(r.HTML)*9/8)
+	out, err := appendHeaders(out, e, r.Subject)
+	if err != nil {
+		return nil, fmt.Errorf("compose message: %w", err)
+	}
+	switch {
+	case r.HTML == "":
+		return appendPart(out, "text/plain", r.Text), nil
+	case r.Text == "":
+		return appendPart(out, "text/html", r.HTML), nil
+	}
+	boundary := boundaryOf(e.MessageID)
+	out = append(out, "Content-Type: multipart/alternative;\r\n boundary=\""+boundary+"\"\r\n\r\n--"+boundary+"\r\n"...)
+	out = appendPart(out, "text/plain", r.Text)
+	out = append(out, "\r\n--"+boundary+"\r\n"...)
+	out = appendPart(out, "text/html", r.HTML)
+	return append(out, "\r\n--"+boundary+"--\r\n"...), nil
+}
+
+// boundaryOf derives the boundary. "=_" occurs in no quoted-printable text, so no part can contain it.
+func boundaryOf(messageID string) string {
+	sum := sha256.Sum256([]byte(messageID))
+	return "=_" + hex.EncodeToString(sum[:12])
+}
+
+func appendPart(out []byte, contentType, content string) []byte {
+	out = append(out, "Content-Type: "+contentType+"; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n"...)
+	out = appendQuotedPrintable(out, content)
+	return append(out, '\r', '\n')
+}
+
+func appendHeaders(out []byte, e Envelope, subject string) ([]byte, error) {
+	from, err := mailbox(e.From)
+	if err != nil {
+		return nil, fmt.Errorf("sender: %w", err)
+	}
+	to, err := recipient(e.To)
+	if err != nil {
+		return nil, fmt.Errorf("recipient: %w", err)
+	}
+	if !isMessageID(e.MessageID) {
+		return nil, errors.New("the Message-ID is not of the form <id@domain>")
+	}
+	if e.Date.IsZero() {
+		return nil, errors.New("the message has no date")
+	}
+	header := func(name, value string) { out = append(out, name+": "+value+"\r\n"...) }
+	header("From", from)
+	header("To", to)
+	if e.ReplyTo != "" {
+		replyTo, err := mailbox(e.ReplyTo)
+		if err != nil {
+			return nil, fmt.Errorf("reply address: %w", err)
+		}
+		header("Reply-To", replyTo)
+	}
+	header("Subject", encodeSubject(subject))
+	header("Date", e.Date.Format(time.RFC1123Z))
+	header("Message-ID", e.MessageID)
+	if e.UnsubscribeURL != "" {
+		if err := checkURL(e.UnsubscribeURL, e.OneClick); err != nil {
+			return nil, err
+		}
+		header("List-Unsubscribe", "<"+e.UnsubscribeURL+">")
+		if e.OneClick {
+			header("List-Unsubscribe-Post", "List-Unsubscribe=One-Click")
+		}
+	}
+	header("MIME-Version", "1.0")
+	return out, nil
+}
+
+// mailbox encodes the sender, who is the channel's author's affair: an error shows the text.
+func mailbox(s string) (string, error) {
+	a, err := mail.ParseAddress(s)
+	if err != nil {
+		return "", fmt.Errorf("%q is no address such as Velo <hola@velo.example>", s)
+	}
+	return a.String(), nil
+}
+
+var errRecipient = errors.New("the address is none")
+
+// recipient encodes an address; the error does not repeat it.
+func recipient(address string) (string, error) {
+	at := strings.LastIndexByte(address, '@')
+	if at <= 0 || at == len(address)-1 || len(address) > 254 || !utf8.ValidString(address) {
+		return "", errRecipient
+	}
+	for _, r := range address {
+		if unicode.IsControl(r) || unicode.IsSpace(r) || r == '<' || r == '>' {
+			return "", errRecipient
+		}
+	}
+	return (&mail.Address{Address: address}).String(), nil
+}
+
+// AddressDomain is the domain of a mailbox such as Velo <hola@velo.example>, for MessageID; "" where there is none.
+func AddressDomain(mailbox string) string {
+	a, err := mail.ParseAddress(mailbox)
+	if err != nil {
+		return ""
+	}
+	return a.Address[strings.LastIndexByte(a.Address, '@')+1:]
+}
+
+func isMessageID(s string) bool {
+	if len(s) < 5 || len(s) > 250 || s[0] != '<' || s[len(s)-1] != '>' || strings.Count(s, "@") != 1 {
+		return false
+	}
+	for _, c := range []byte(s[1 : len(s)-1]) {
+		if c <= ' ' || c >= 0x7f || c == '<' || c == '>' {
+			return false
+		}
+	}
+	return true
+}
+
+func checkURL(s string, https bool) error {
+	u, err := url.Parse(s)
+	switch {
+	case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" || strings.ContainsAny(s, "<> \t\r\n") || !isPrintableASCII(s):
+		return errors.New("the unsubscribe URL is not an absolute http or https URL")
+	case https && u.Scheme != "https":
+		return errors.New("one-click unsubscription needs an https URL (RFC 8058)")
+	case len(s) > maxURL:
+		return fmt.Errorf("the unsubscribe URL is longer than %d bytes", maxURL)
+	}
+	return nil
+}
+
+func isPrintableASCII(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] >= 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+// encodeSubject folds a subject, and encodes it (RFC 2047) where it is not plain ASCII.
+func encodeSubject(s string) string {
+	s = oneLine(s)
+	if isPrintableASCII(s) && !strings.Contains(s, "=?") {
+		return fold(s, len("Subject: "))
+	}
+	encoder := mime.QEncoding
+	if 2*countASCII(s) < utf8.RuneCountInString(s) {
+		encoder = mime.BEncoding
+	}
+	// A word never holds a blank, so these are the ones between words.
+	return strings.ReplaceAll(encoder.Encode("utf-8", s), " ", "\r\n ")
+}
+
+func countASCII(s string) (n int) {
+	for _, r := range s {
+		if r < utf8.RuneSelf {
+			n++
+		}
+	}
+	return n
+}
+
+// fold breaks a header's value before blanks so that lines keep within maxLine; used is the length of its name.
+func fold(s string, used int) string {
+	if used+len(s) <= maxLine {
+		return s
+	}
+	var b strings.Builder
+	for i, word := range strings.Split(s, " ") {
+		switch {
+		case i == 0:
+		case used+1+len(word) > maxLine:
+			b.WriteString("\r\n ")
+			used = 1
+		default:
+			b.WriteByte(' ')
+			used++
+		}
+		b.WriteString(word)
+		used += len(word)
+	}
+	return b.String()
+}
