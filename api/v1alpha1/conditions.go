@@ -64,8 +64,9 @@ const (
 
 // Reasons of a MessageTemplate's and a Segment's conditions.
 const (
-	TemplateInvalidReason   = "TemplateInvalid"
-	ExpressionInvalidReason = "ExpressionInvalid"
+	TemplateInvalidReason     = "TemplateInvalid"
+	ConfigMapKeyMissingReason = "ConfigMapKeyMissing"
+	ExpressionInvalidReason   = "ExpressionInvalid"
 	// BuildingReason: the definition is accepted, and the membership is not built by it yet.
 	BuildingReason = "Building"
 )

@@ -1,6 +1,7 @@
 package campaign
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/tertulia-crm/tertulia/api/v1alpha1"
@@ -49,6 +50,14 @@ func planReferences(found facts) error {
 	for _, reference := range needed {
 		if !reference.found {
 			return reconciling.Wait(v1alpha1.NotFoundReason(reference.kind), "%s %q is not there.", reference.kind, reference.name)
+		}
+	}
+	for _, reference := range needed {
+		if reference.underWay {
+			// A moment later it has an answer, and this campaign is woken by it. What is in force goes on until then.
+			return &reconciling.Interrupted{
+				Reason: v1alpha1.DependencyNotReady, Message: fmt.Sprintf("%s %q is being looked at.", reference.kind, reference.name),
+			}
 		}
 	}
 	for _, reference := range needed {

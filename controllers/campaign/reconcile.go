@@ -82,7 +82,7 @@ func (r *Reconciler) declare(ctx context.Context, object *v1alpha1.Campaign, ten
 // declaration is what came of a campaign's spec.
 type declaration struct {
 	startsAt time.Time // zero where the schedule cannot be read
-	ignored  []string // fields that have no effect any more
+	ignored  []string  // fields that have no effect any more
 }
 
 // facts are what a campaign's acceptance depends on.
@@ -95,8 +95,10 @@ type facts struct {
 
 // reference is an object that a campaign names.
 type reference struct {
-	kind, name     string
-	found, settled bool
+	kind, name string
+	found      bool
+	underWay   bool // an edit of it has not been looked at yet
+	settled    bool // it is in force
 }
 
 func (r *Reconciler) gather(ctx context.Context, object *v1alpha1.Campaign, tenant tenancy.Tenant) (facts, error) {
@@ -131,7 +133,10 @@ func (r *Reconciler) look(ctx context.Context, namespace, name, kind string, int
 	if err != nil {
 		return reference{}, fmt.Errorf("read %s %q: %w", kind, name, err)
 	}
-	return reference{kind: kind, name: name, found: true, settled: reconciling.IsSettled(into)}, nil
+	return reference{
+		kind: kind, name: name, found: true, settled: reconciling.IsSettled(into),
+		underWay: into.CommonStatus().ObservedGeneration != into.GetGeneration(),
+	}, nil
 }
 
 // loadSend reads how the campaign's send goes, and returns nil before there is one.

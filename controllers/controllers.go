@@ -1,0 +1,80 @@
+// Package controllers registers the controllers of all kinds with a manager.
+package controllers
+
+import (
+	"fmt"
+	"time"
+
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"github.com/tertulia-crm/tertulia/controllers/campaign"
+	"github.com/tertulia-crm/tertulia/controllers/crmtenant"
+	"github.com/tertulia-crm/tertulia/controllers/eventtype"
+	"github.com/tertulia-crm/tertulia/controllers/messagechannel"
+	"github.com/tertulia-crm/tertulia/controllers/messagetemplate"
+	"github.com/tertulia-crm/tertulia/controllers/reconciling"
+	"github.com/tertulia-crm/tertulia/controllers/recordtype"
+	"github.com/tertulia-crm/tertulia/controllers/segment"
+	"github.com/tertulia-crm/tertulia/controllers/tenancy"
+	"github.com/tertulia-crm/tertulia/internal/store"
+)
+
+// Options are what the controllers need beside the manager.
+type Options struct {
+	// Cluster is where tenants that bring no database get one; nil where there is none.
+	Cluster *store.Cluster
+	// Credentials takes to workers and servers what they log in with.
+	Credentials CredentialSink
+	// ServerURL is where clients of this cluster reach the server; "" means each tenant's public URL.
+	ServerURL string
+	// PollInterval is how often tenants' databases are asked what workers changed; 0 means a second.
+	PollInterval time.Duration
+	// Clock tells the time; nil means time.Now.
+	Clock func() time.Time
+}
+
+// CredentialSink is what takes credentials of every sort.
+type CredentialSink interface {
+	crmtenant.DatabaseSink
+	messagechannel.CredentialSink
+}
+
+// Setup registers every controller, and the registry of tenants that they share.
+func Setup(mgr ctrl.Manager, o Options) (*tenancy.Registry, error) {
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
+	tenants := tenancy.New(tenancy.Options{Reader: mgr.GetClient(), LiveReader: mgr.GetAPIReader(), PollInterval: o.PollInterval})
+	if err := mgr.Add(tenants); err != nil {
+		return nil, fmt.Errorf("add the registry of tenants: %w", err)
+	}
+	for kind, controller := range reconcilers(mgr, o, tenants) {
+		if err := controller.SetupWithManager(mgr); err != nil {
+			return nil, fmt.Errorf("set up the controller of %s: %w", kind, err)
+		}
+	}
+	return tenants, nil
+}
+
+type controller interface {
+	SetupWithManager(mgr ctrl.Manager) error
+}
+
+func reconcilers(mgr ctrl.Manager, o Options, tenants *tenancy.Registry) map[string]controller {
+	c, live := mgr.GetClient(), mgr.GetAPIReader()
+	passes := func() *reconciling.Recorder {
+		return &reconciling.Recorder{Client: c, Events: mgr.GetEventRecorder("tertulia-operator"), Clock: o.Clock}
+	}
+	return map[string]controller{
+		"CRMTenant": &crmtenant.Reconciler{
+			Client: c, Live: live, Passes: passes(), Tenants: tenants,
+			Cluster: o.Cluster, Credentials: o.Credentials, ServerURL: o.ServerURL, Clock: o.Clock,
+		},
+		"RecordType":      &recordtype.Reconciler{Client: c, Passes: passes(), Tenants: tenants},
+		"EventType":       &eventtype.Reconciler{Client: c, Passes: passes(), Tenants: tenants},
+		"MessageChannel":  &messagechannel.Reconciler{Client: c, Live: live, Passes: passes(), Tenants: tenants, Credentials: o.Credentials},
+		"MessageTemplate": &messagetemplate.Reconciler{Client: c, Live: live, Passes: passes(), Tenants: tenants},
+		"Segment":         &segment.Reconciler{Client: c, Passes: passes(), Tenants: tenants},
+		"Campaign":        &campaign.Reconciler{Client: c, Passes: passes(), Tenants: tenants},
+	}
+}

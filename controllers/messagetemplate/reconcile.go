@@ -1,0 +1,102 @@
+package messagetemplate
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/tertulia-crm/tertulia/api/v1alpha1"
+	"github.com/tertulia-crm/tertulia/controllers/reconciling"
+	"github.com/tertulia-crm/tertulia/controllers/tenancy"
+)
+
+// Reconcile brings one template into force, or says why it cannot. Content that was in force stays so until new content
+// is sound.
+func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (result ctrl.Result, err error) {
+	object := &v1alpha1.MessageTemplate{}
+	if err := r.Client.Get(ctx, request.NamespacedName, object); err != nil {
+		return ctrl.Result{}, client.IgnoreNotFound(err)
+	}
+	pass := r.Passes.Begin(object)
+	defer func() { result, err = pass.End(ctx, err) }()
+
+	if !object.DeletionTimestamp.IsZero() {
+		return ctrl.Result{}, r.Tenants.Release(ctx, pass, object.Namespace, func(ctx context.Context, tenant tenancy.Tenant) error {
+			return tenant.DB.DormantTemplate(ctx, object.Name)
+		})
+	}
+	tenant, err := r.Tenants.Tenant(ctx, object.Namespace)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	if err := pass.KeepUntilReleased(ctx); err != nil {
+		return ctrl.Result{}, err
+	}
+	schema, err := tenant.DB.LoadSchema(ctx)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	files, err := r.fetchFiles(ctx, object)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	planned, err := planTemplate(object, files, schema)
+	if err != nil {
+		return ctrl.Result{}, r.explain(ctx, object.Namespace, err)
+	}
+	if _, err := tenant.DB.SaveTemplate(ctx, planned.row); err != nil {
+		return ctrl.Result{}, err
+	}
+	report(pass, object, planned)
+	return ctrl.Result{}, nil
+}
+
+// files are the texts that a template takes from ConfigMaps.
+type files map[v1alpha1.ConfigMapKeyReference]string
+
+// fetchFiles reads the ConfigMaps past the cache.
+func (r *Reconciler) fetchFiles(ctx context.Context, object *v1alpha1.MessageTemplate) (files, error) {
+	maps := map[string]*corev1.ConfigMap{}
+	for _, name := range configMapNames(object.Spec) {
+		found := &corev1.ConfigMap{}
+		err := r.Live.Get(ctx, types.NamespacedName{Namespace: object.Namespace, Name: name}, found)
+		if apierrors.IsNotFound(err) {
+			return nil, reconciling.Wait(v1alpha1.NotFoundReason("ConfigMap"), "ConfigMap %q is not there.", name)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read ConfigMap %q: %w", name, err)
+		}
+		maps[name] = found
+	}
+	texts := files{}
+	for _, reference := range references(object.Spec) {
+		text, ok := maps[reference.Name].Data[reference.Key]
+		if !ok {
+			return nil, reconciling.Wait(v1alpha1.ConfigMapKeyMissingReason, "ConfigMap %q lacks the key %q.", reference.Name, reference.Key)
+		}
+		texts[reference] = text
+	}
+	return texts, nil
+}
+
+// explain tells what is wrong with a template, unless that may be only that the attributes it uses are still on their
+// way: manifests arrive in any order.
+func (r *Reconciler) explain(ctx context.Context, namespace string, wrong error) error {
+	var records v1alpha1.RecordTypeList
+	if err := r.Client.List(ctx, &records, client.InNamespace(namespace)); err != nil {
+		return fmt.Errorf("list the record types: %w", err)
+	}
+	for i := range records.Items {
+		if reconciling.IsUnderWay(&records.Items[i]) {
+			return &reconciling.Waiting{
+				Reason: v1alpha1.DependencyNotReady, Progressing: true, Message: "The attributes of contacts are not in force yet.",
+			}
+		}
+	}
+	return wrong
+}
