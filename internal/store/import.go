@@ -105,12 +105,11 @@ func refusedValue(err error) (reason string, ok bool) {
 // of its source: two imports of a source take turns, of different sources they run side by side. It is for one
 // goroutine.
 type ContactImport struct {
-	db       *DB
-	writer   *contactWriter
-	patience time.Duration
-	conn     *pgxpool.Conn
-	waiting  func()
-	changed  bool
+	db      *DB
+	writer  *contactWriter
+	options ImportOptions
+	conn    *pgxpool.Conn
+	changed bool
 }
 
 // ImportOptions tell how an import behaves. The zero value works.
@@ -119,6 +118,8 @@ type ImportOptions struct {
 	Patience time.Duration
 	// Waiting is called, about once a second, while another import of the source goes on.
 	Waiting func()
+	// Retrying is called before a batch is tried again.
+	Retrying func()
 }
 
 // lockRetry is how often an import asks whether the one before it has ended.
@@ -132,7 +133,10 @@ func (db *DB) NewContactImport(source string, columns ContactColumns, o ImportOp
 	if o.Waiting == nil {
 		o.Waiting = func() {}
 	}
-	return &ContactImport{db: db, writer: newContactWriter(source, columns, &seen{}), patience: o.Patience, waiting: o.Waiting}
+	if o.Retrying == nil {
+		o.Retrying = func() {}
+	}
+	return &ContactImport{db: db, writer: newContactWriter(source, columns, &seen{}), options: o}
 }
 
 // Apply writes a batch in one transaction. While the database is away it is tried again: a batch whose commit was
@@ -153,7 +157,8 @@ func (im *ContactImport) Apply(ctx context.Context, rows []ContactRow) (Contacts
 	}
 	pauses := backoff.NewExponentialBackOff()
 	pauses.InitialInterval, pauses.MaxInterval = 100*time.Millisecond, 5*time.Second
-	result, err := backoff.Retry(ctx, attempt, backoff.WithBackOff(pauses), backoff.WithMaxElapsedTime(im.patience))
+	result, err := backoff.Retry(ctx, attempt, backoff.WithBackOff(pauses), backoff.WithMaxElapsedTime(im.options.Patience),
+		backoff.WithNotify(func(error, time.Duration) { im.options.Retrying() }))
 	if err != nil {
 		return ContactsResult{}, fmt.Errorf("import a batch of contacts: %w", err)
 	}
@@ -189,7 +194,7 @@ func (im *ContactImport) lock(ctx context.Context) error {
 		if locked {
 			return nil
 		}
-		im.waiting()
+		im.options.Waiting()
 		select {
 		case <-ctx.Done():
 			im.drop()

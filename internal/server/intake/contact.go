@@ -3,6 +3,7 @@ package intake
 import (
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 	_ "time/tzdata" // zones are checked on machines that have none installed
@@ -58,6 +59,19 @@ func (r *ContactReader) Next() (store.ContactRow, error) {
 
 // Offset is how many bytes of the file have been read.
 func (r *ContactReader) Offset() int64 { return r.csv.Offset() }
+
+// Text is the last row as the file has it. Reject takes it apart again.
+func (r *ContactReader) Text() string { return r.csv.Text() }
+
+// Reject makes the report about a row that was read well and refused later.
+func (r *ContactReader) Reject(line int64, text, reason string) *RowError {
+	again := &Reader{source: strings.NewReader(""), buf: []byte(text), end: len(text), err: io.EOF, separator: r.csv.separator}
+	_, cells, err := again.Next()
+	if err != nil {
+		cells = []string{text}
+	}
+	return &RowError{Line: line, Reason: reason, Record: excerpt(cells)}
+}
 
 func (r *ContactReader) set(row *store.ContactRow, f field, cell string) (err error) {
 	switch f.kind {

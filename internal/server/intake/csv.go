@@ -45,6 +45,7 @@ type Reader struct {
 	offset    int64 // bytes before start
 	err       error // of source; io.EOF at the end
 	separator byte
+	text      string // of the last record
 	cells     []string
 	bounds    []bounds
 }
@@ -76,8 +77,8 @@ func NewReader(source io.Reader) (*Reader, error) {
 // Offset is how many bytes of the source the records up to now took.
 func (r *Reader) Offset() int64 { return r.offset }
 
-// Line is where the next record begins.
-func (r *Reader) Line() int64 { return r.line }
+// Text is the last record as it was written.
+func (r *Reader) Text() string { return r.text }
 
 // fill reads more, making room first.
 func (r *Reader) fill() {
@@ -155,6 +156,7 @@ func (r *Reader) record(size int) (int64, []string, error) {
 	}
 	text := strings.TrimSuffix(strings.TrimSuffix(string(raw), "\n"), "\r")
 	r.consume(size, 1)
+	r.text = text
 	r.cells = r.cells[:0]
 	for {
 		cell, rest, more := strings.Cut(text, string(r.separator))

@@ -158,6 +158,7 @@ func (s *scan) end() {
 // decode takes the cells out of the buffer.
 func (r *Reader) decode(s *scan) {
 	text := string(r.buf[r.start : r.start+s.pos])
+	r.text = text
 	r.cells = r.cells[:0]
 	for _, b := range s.cells {
 		cell := text[b.from:b.to]

@@ -1,0 +1,94 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/danielgtaylor/huma/v2/adapters/humago"
+
+	"github.com/tertulia-crm/tertulia/internal/store"
+)
+
+// The scopes of tokens.
+const (
+	scopeContactsRead  = "contacts:read"
+	scopeContactsWrite = "contacts:write"
+	scopeEventsWrite   = "events:write"
+	scopeImportsWrite  = "imports:write"
+	scopeAdmin         = "admin" // everything, tokens included
+)
+
+// Scopes are all scopes that a token can have.
+var Scopes = []string{scopeAdmin, scopeContactsRead, scopeContactsWrite, scopeEventsWrite, scopeImportsWrite}
+
+// bearer is the name of the API's security scheme.
+const bearer = "bearer"
+
+// requires is the security of an operation: a token with one of these scopes, or admin.
+func requires(scopes ...string) []map[string][]string {
+	return []map[string][]string{{bearer: scopes}}
+}
+
+// authorize answers the request unless its token is in force and has one of the scopes. It tells whether it has.
+func authorize(w http.ResponseWriter, r *http.Request, scopes []string) bool {
+	token, ok := bearerToken(r)
+	if !ok {
+		refuseToken(w, `Bearer realm="tertulia"`, "Send a token in the header Authorization: Bearer ttl_….")
+		return false
+	}
+	found, err := findToken(r.Context(), token)
+	if errors.Is(err, store.ErrNotFound) {
+		refuseToken(w, `Bearer realm="tertulia", error="invalid_token"`, "The token is unknown, expired or revoked.")
+		return false
+	}
+	if err != nil {
+		status, detail := failure(r.Context(), err)
+		writeProblem(w, status, detail)
+		return false
+	}
+	for _, scope := range append([]string{scopeAdmin}, scopes...) {
+		if slices.Contains(found.Scopes, scope) {
+			return true
+		}
+	}
+	w.Header().Set("WWW-Authenticate", `Bearer realm="tertulia", error="insufficient_scope", scope="`+strings.Join(scopes, " ")+`"`)
+	writeProblem(w, http.StatusForbidden, "The token lacks the scope "+strings.Join(scopes, " or ")+".")
+	return false
+}
+
+func refuseToken(w http.ResponseWriter, challenge, detail string) {
+	w.Header().Set("WWW-Authenticate", challenge)
+	writeProblem(w, http.StatusUnauthorized, detail)
+}
+
+func findToken(ctx context.Context, token string) (store.Token, error) {
+	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
+	defer cancel()
+	return tenantOf(ctx).db.FindToken(ctx, store.HashToken(token))
+}
+
+// maxToken bounds what is hashed of a header.
+const maxToken = 200
+
+func bearerToken(r *http.Request) (string, bool) {
+	scheme, token, ok := strings.Cut(r.Header.Get("Authorization"), " ")
+	token = strings.TrimSpace(token)
+	return token, ok && strings.EqualFold(scheme, "bearer") && token != "" && len(token) <= maxToken
+}
+
+// authorizeOperation is authorize for operations of the described API.
+func authorizeOperation(ctx huma.Context, next func(huma.Context)) {
+	for _, need := range ctx.Operation().Security {
+		if scopes, ok := need[bearer]; ok {
+			r, w := humago.Unwrap(ctx)
+			if !authorize(w, r, scopes) {
+				return
+			}
+		}
+	}
+	next(ctx)
+}

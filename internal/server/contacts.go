@@ -1,0 +1,192 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/danielgtaylor/huma/v2"
+
+	"github.com/tertulia-crm/tertulia/internal/crm"
+	"github.com/tertulia-crm/tertulia/internal/server/intake"
+	"github.com/tertulia-crm/tertulia/internal/store"
+)
+
+type putContactsInput struct {
+	Body struct {
+		Source        string               `json:"source,omitempty" doc:"Whose ids external_id holds, such as shop. Default: api."`
+		EmailVerified bool                 `json:"email_verified,omitempty" doc:"The source has verified the e-mail addresses: an address then identifies its person."`
+		PhoneVerified bool                 `json:"phone_verified,omitempty" doc:"Likewise for telephone numbers."`
+		Contacts      []intake.ContactItem `json:"contacts" minItems:"1" maxItems:"1000"`
+	}
+}
+
+type putContactsOutput struct {
+	Body struct {
+		Created   int          `json:"created"`
+		Updated   int          `json:"updated"`
+		Unchanged int          `json:"unchanged"`
+		Rejected  int          `json:"rejected"`
+		Results   []itemResult `json:"results"`
+	}
+}
+
+type contactInput struct {
+	ID string `path:"id" doc:"The contact's public id." format:"uuid"`
+}
+
+type contactOutput struct {
+	Body contactBody
+}
+
+type contactBody struct {
+	ID          string                     `json:"id"`
+	Locale      string                     `json:"locale,omitempty"`
+	TimeZone    string                     `json:"time_zone,omitempty"`
+	Tags        []string                   `json:"tags"`
+	Attributes  map[string]intake.Value    `json:"attributes"`
+	Identifiers []contactIdentifier        `json:"identifiers"`
+	Consents    map[string]contactDecision `json:"consents" doc:"By purpose."`
+	Segments    []string                   `json:"segments" doc:"Names of the segments that the contact is in."`
+	CreatedAt   time.Time                  `json:"created_at"`
+	UpdatedAt   time.Time                  `json:"updated_at"`
+}
+
+type contactIdentifier struct {
+	Type     string    `json:"type" doc:"email, phone, or external:<source>."`
+	Value    string    `json:"value"`
+	Verified bool      `json:"verified"`
+	Source   string    `json:"source"`
+	LinkedAt time.Time `json:"linked_at"`
+}
+
+type contactDecision struct {
+	Granted    bool      `json:"granted"`
+	ByContact  bool      `json:"by_contact" doc:"The contact decided themself: no import changes it."`
+	Source     string    `json:"source"`
+	RecordedAt time.Time `json:"recorded_at"`
+}
+
+func (s *Server) registerContacts(api huma.API) {
+	register(api, huma.Operation{
+		OperationID: "put-contacts", Method: http.MethodPost, Path: "/v1/contacts:batch", Tags: []string{"Contacts"},
+		Summary: "Create or update up to 1000 contacts", Security: requires(scopeContactsWrite), MaxBodyBytes: maxBatchBody,
+		Description: "A contact is found by its source and external_id, else by a verified e-mail address or telephone number; what is not found is created. " +
+			"What an item does not say stays as it is. Each item succeeds or is rejected by itself.",
+	}, s.putContacts)
+	register(api, huma.Operation{
+		OperationID: "get-contact", Method: http.MethodGet, Path: "/v1/contacts/{id}", Tags: []string{"Contacts"},
+		Summary: "Read a contact", Security: requires(scopeContactsRead), Errors: []int{http.StatusNotFound},
+	}, s.getContact)
+}
+
+func (s *Server) putContacts(ctx context.Context, in *putContactsInput) (*putContactsOutput, error) {
+	t := tenantOf(ctx)
+	source := in.Body.Source
+	if source == "" {
+		source = intake.DefaultSource
+	}
+	if !crm.IsSource(source) {
+		return nil, huma.Error422UnprocessableEntity("source: must be lower-case letters, digits, dots, hyphens and underscores, such as shop")
+	}
+	schema, err := t.db.LoadSchema(ctx)
+	if err != nil {
+		return nil, apiError(ctx, err)
+	}
+	items := intake.NewContactItems(schema.Attributes, in.Body.Contacts, in.Body.EmailVerified, in.Body.PhoneVerified)
+	out := &putContactsOutput{}
+	out.Body.Results = make([]itemResult, len(in.Body.Contacts))
+	var rows []store.ContactRow
+	var places []int // of the rows in the request
+	for i, item := range in.Body.Contacts {
+		out.Body.Results[i] = itemResult{Index: i, Status: "rejected"}
+		row, err := items.Row(item)
+		if err != nil {
+			out.Body.Results[i].Error = err.Error()
+			continue
+		}
+		row.Line = int64(i)
+		rows, places = append(rows, row), append(places, i)
+	}
+	if err := writeContacts(ctx, t, source, items.Columns, rows, places, out.Body.Results); err != nil {
+		return nil, apiError(ctx, err)
+	}
+	for _, r := range out.Body.Results {
+		switch r.Status {
+		case "created":
+			out.Body.Created++
+		case "updated":
+			out.Body.Updated++
+		case "unchanged":
+			out.Body.Unchanged++
+		default:
+			out.Body.Rejected++
+		}
+	}
+	s.metrics.countRows(out.Body.Created, out.Body.Updated, out.Body.Unchanged, out.Body.Rejected)
+	if out.Body.Created+out.Body.Updated > 0 {
+		t.stale.Store(true)
+	}
+	return out, nil
+}
+
+var outcomeNames = map[store.RowOutcome]string{
+	store.Created: "created", store.Updated: "updated", store.Unchanged: "unchanged", store.Rejected: "rejected",
+}
+
+func writeContacts(
+	ctx context.Context, t *tenant, source string, columns store.ContactColumns, rows []store.ContactRow, places []int, results []itemResult,
+) error {
+	if len(rows) == 0 {
+		return nil
+	}
+	written, err := t.db.PutContacts(ctx, source, columns, rows)
+	if err != nil {
+		return err
+	}
+	ids, err := t.db.PublicIDs(ctx, written.Contacts)
+	if err != nil {
+		return err
+	}
+	for i, at := range places {
+		results[at].Status, results[at].ID, results[at].Error = outcomeNames[written.Outcomes[i]], ids[i], written.Reasons[i]
+	}
+	return nil
+}
+
+func (s *Server) getContact(ctx context.Context, in *contactInput) (*contactOutput, error) {
+	t := tenantOf(ctx)
+	schema, err := t.db.LoadSchema(ctx)
+	if err != nil {
+		return nil, apiError(ctx, err)
+	}
+	c, err := t.db.LoadContact(ctx, in.ID, schema.Attributes)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil, huma.Error404NotFound("No contact has this id.")
+	}
+	if err != nil {
+		return nil, apiError(ctx, err)
+	}
+	body := contactBody{
+		ID: c.PublicID, Locale: c.Locale, TimeZone: c.TimeZone, Tags: c.Tags, Segments: c.Segments, CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt,
+		Attributes: map[string]intake.Value{}, Identifiers: []contactIdentifier{}, Consents: map[string]contactDecision{},
+	}
+	for name, value := range c.Attributes {
+		body.Attributes[name] = valueOf(value)
+	}
+	for _, i := range c.Identifiers {
+		body.Identifiers = append(body.Identifiers, contactIdentifier(i))
+	}
+	for _, d := range c.Consents {
+		body.Consents[d.Purpose] = contactDecision{Granted: d.Granted, ByContact: d.ByContact, Source: d.Source, RecordedAt: d.RecordedAt}
+	}
+	return &contactOutput{Body: body}, nil
+}
+
+func valueOf(raw json.RawMessage) intake.Value {
+	var v intake.Value
+	_ = v.UnmarshalJSON(raw) // it only keeps the text
+	return v
+}

@@ -1,0 +1,336 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/tertulia-crm/tertulia/internal/crm"
+	"github.com/tertulia-crm/tertulia/internal/server/intake"
+	"github.com/tertulia-crm/tertulia/internal/store"
+)
+
+// A batch is written in one transaction. It is large enough that the work for each batch does not show, and small
+// enough that three of them (one read, one waiting, one written) leave memory flat.
+const (
+	batchRows  = 20_000
+	batchBytes = 8 << 20
+)
+
+// stallTimeout is how long an import waits for the client to send or to take something.
+const stallTimeout = 2 * time.Minute
+
+// importLine is one line of an import's answer: one of its members.
+type importLine struct {
+	Progress *importCounts   `json:"progress,omitempty" doc:"After each batch."`
+	Waiting  string          `json:"waiting,omitempty" doc:"Why nothing goes on at the moment."`
+	Rejected *importRejected `json:"rejected,omitempty"`
+	Result   *importCounts   `json:"result,omitempty" doc:"The last line of an import that read its file to the end."`
+	Error    *importError    `json:"error,omitempty" doc:"The last line of one that did not."`
+}
+
+type importCounts struct {
+	Bytes     int64 `json:"bytes" doc:"How much of the file has been dealt with."`
+	Rows      int64 `json:"rows"`
+	Created   int64 `json:"created"`
+	Updated   int64 `json:"updated"`
+	Unchanged int64 `json:"unchanged"`
+	Rejected  int64 `json:"rejected"`
+}
+
+type importRejected struct {
+	Line   int64    `json:"line"`
+	Reason string   `json:"reason"`
+	Record []string `json:"record"`
+}
+
+type importError struct {
+	Detail string `json:"detail"`
+	Status int    `json:"status"`
+	// CommittedLine is the last line that is in; the lines after it are not, but rejected ones.
+	CommittedLine int64 `json:"committed_line"`
+}
+
+// contactBatch is what the reading side hands to the writing side.
+type contactBatch struct {
+	rows     []store.ContactRow
+	texts    []string // of the rows, as the file has them
+	rejected int64
+	offset   int64 // bytes of the file up to here
+	lastLine int64
+}
+
+// contactsImport is one import while it runs.
+type contactsImport struct {
+	server     *Server
+	tenant     *tenant
+	reader     *intake.ContactReader
+	controller *http.ResponseController
+	mu         sync.Mutex // of out
+	out        *json.Encoder
+	counts     importCounts
+	committed  int64 // line
+}
+
+// importContacts answers POST /v1/imports/contacts.
+func (s *Server) importContacts(w http.ResponseWriter, r *http.Request) {
+	if !authorize(w, r, []string{scopeImportsWrite, scopeContactsWrite}) {
+		return
+	}
+	source := r.URL.Query().Get("source")
+	if !crm.IsSource(source) {
+		writeProblem(w, http.StatusUnprocessableEntity, "The query parameter source names whose ids the file holds: lower-case letters, digits, dots, hyphens and underscores, such as shop.")
+		return
+	}
+	if problem := unsuitable(r.Header.Get("Content-Type")); problem != "" {
+		writeProblem(w, http.StatusUnsupportedMediaType, problem)
+		return
+	}
+	t := tenantOf(r.Context())
+	select {
+	case t.imports <- struct{}{}:
+		defer func() { <-t.imports }()
+	default:
+		w.Header().Set("Retry-After", "60")
+		writeProblem(w, http.StatusTooManyRequests, fmt.Sprintf("%d imports of this tenant run already: try again when one of them has ended.", maxImports))
+		return
+	}
+	ctx, cancel := context.WithCancelCause(r.Context())
+	defer cancel(nil)
+	defer context.AfterFunc(s.stopping, func() { cancel(errStopping) })()
+	defer context.AfterFunc(t.ctx, func() { cancel(errStopping) })()
+	im := &contactsImport{server: s, tenant: t, controller: http.NewResponseController(w), out: json.NewEncoder(w)}
+	if err := im.controller.EnableFullDuplex(); err != nil {
+		writeProblem(w, http.StatusInternalServerError, "This connection cannot stream both ways.")
+		return
+	}
+	if !im.open(ctx, w, r.Body) {
+		return
+	}
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	w.WriteHeader(http.StatusOK)
+	im.finish(ctx, im.run(ctx, cancel, source))
+}
+
+// unsuitable tells why a body of this type cannot be imported.
+func unsuitable(contentType string) string {
+	if contentType == "" {
+		return ""
+	}
+	kind, parameters, err := mime.ParseMediaType(contentType)
+	if err != nil || kind != "text/csv" && kind != "application/octet-stream" && kind != "text/plain" {
+		return "Send the file as text/csv."
+	}
+	if charset := parameters["charset"]; charset != "" && !strings.EqualFold(charset, "utf-8") && !strings.EqualFold(charset, "us-ascii") {
+		return "Convert the file to UTF-8, such as with iconv -t UTF-8."
+	}
+	return ""
+}
+
+// open reads the file's header and answers with a problem where it cannot be used.
+func (im *contactsImport) open(ctx context.Context, w http.ResponseWriter, body io.Reader) bool {
+	schema, err := im.tenant.db.LoadSchema(ctx)
+	if err != nil {
+		status, detail := failure(ctx, err)
+		writeProblem(w, status, detail)
+		return false
+	}
+	lines, err := intake.NewReader(&patientReader{ctx: ctx, body: body, controller: im.controller})
+	if err == nil {
+		im.reader, err = intake.NewContactReader(lines, schema.Attributes)
+	}
+	var header *intake.HeaderError
+	var row *intake.RowError
+	switch {
+	case err == nil:
+		return true
+	case errors.As(err, &header):
+		writeProblem(w, http.StatusUnprocessableEntity, "The file's header cannot be used. Nothing was imported.", header.Problems...)
+	case errors.As(err, &row):
+		writeProblem(w, http.StatusUnprocessableEntity, "The file's header cannot be read: "+row.Reason+". Nothing was imported.")
+	case errors.Is(err, intake.ErrEncoding):
+		writeProblem(w, http.StatusUnprocessableEntity, "Nothing was imported: "+err.Error()+".")
+	case errors.Is(err, io.EOF):
+		writeProblem(w, http.StatusUnprocessableEntity, "The file is empty. Its first line must name the columns.")
+	default:
+		writeProblem(w, http.StatusBadRequest, "The file could not be read to the end of its header.")
+	}
+	return false
+}
+
+// run reads on one side and writes on the other, a batch at a time. When it returns both sides have ended.
+func (im *contactsImport) run(ctx context.Context, cancel context.CancelCauseFunc, source string) error {
+	// A side that waits for the client does not see the context end: a deadline in the past wakes it.
+	defer context.AfterFunc(ctx, func() { _ = im.controller.SetReadDeadline(time.Unix(1, 0)) })()
+	batches := make(chan *contactBatch, 1)
+	read := make(chan error, 1)
+	go func() {
+		defer close(batches)
+		read <- im.read(ctx, batches)
+	}()
+	writer := im.tenant.db.NewContactImport(source, im.reader.Columns, store.ImportOptions{
+		Waiting:  func() { im.send(importLine{Waiting: "another import of this source goes on"}) },
+		Retrying: func() { im.send(importLine{Waiting: "the database is away"}) },
+	})
+	err := im.write(ctx, writer, batches)
+	if err != nil {
+		cancel(err)
+	}
+	if readErr := <-read; err == nil {
+		err = readErr
+	}
+	if closing := writer.Close(context.WithoutCancel(ctx)); closing != nil {
+		im.tenant.stale.Store(true) // the segments are asked for again later
+	}
+	return err
+}
+
+// finish sends the last line.
+func (im *contactsImport) finish(ctx context.Context, err error) {
+	c := im.counts
+	im.server.metrics.countRows(int(c.Created), int(c.Updated), int(c.Unchanged), int(c.Rejected))
+	if err == nil {
+		im.send(importLine{Result: &c})
+		return
+	}
+	problem := importError{CommittedLine: im.committed}
+	var broken *brokenUpload
+	switch {
+	case errors.Is(context.Cause(ctx), errStopping):
+		problem.Status, problem.Detail = http.StatusServiceUnavailable, "The server is stopping."
+	case errors.As(err, &broken):
+		problem.Status, problem.Detail = http.StatusBadRequest, "The file did not come to its end."
+	default:
+		problem.Status, problem.Detail = failure(ctx, err)
+	}
+	problem.Detail += fmt.Sprintf(" The rows up to line %d are in. Run the import again: it takes up what is missing.", im.committed)
+	im.send(importLine{Error: &problem})
+}
+
+// read makes batches of the file's rows. Rejected rows are reported at once.
+func (im *contactsImport) read(ctx context.Context, batches chan<- *contactBatch) error {
+	for {
+		batch, end, err := im.readBatch()
+		if err != nil {
+			return err
+		}
+		select {
+		case batches <- batch:
+		case <-ctx.Done():
+			return nil // the writing side knows why
+		}
+		if end {
+			return nil
+		}
+	}
+}
+
+func (im *contactsImport) readBatch() (batch *contactBatch, end bool, err error) {
+	batch = &contactBatch{rows: make([]store.ContactRow, 0, batchRows), texts: make([]string, 0, batchRows)}
+	start := im.reader.Offset()
+	for len(batch.rows) < batchRows && im.reader.Offset()-start < batchBytes {
+		row, err := im.reader.Next()
+		var rejected *intake.RowError
+		switch {
+		case errors.Is(err, io.EOF):
+			batch.offset = im.reader.Offset()
+			return batch, true, nil
+		case errors.As(err, &rejected):
+			batch.rejected++
+			batch.lastLine = rejected.Line
+			im.reject(rejected)
+		case err != nil:
+			return nil, false, &brokenUpload{err}
+		default:
+			batch.rows, batch.texts = append(batch.rows, row), append(batch.texts, im.reader.Text())
+			batch.lastLine = row.Line
+		}
+	}
+	batch.offset = im.reader.Offset()
+	return batch, false, nil
+}
+
+// write applies batches until there are no more.
+func (im *contactsImport) write(ctx context.Context, writer *store.ContactImport, batches <-chan *contactBatch) error {
+	for batch := range batches {
+		if len(batch.rows) > 0 {
+			result, err := writer.Apply(ctx, batch.rows)
+			if err != nil {
+				return err
+			}
+			im.count(batch, result)
+		}
+		im.counts.Rejected += batch.rejected
+		im.counts.Rows += int64(len(batch.rows)) + batch.rejected
+		im.counts.Bytes = batch.offset
+		im.committed = max(im.committed, batch.lastLine)
+		counts := im.counts
+		im.send(importLine{Progress: &counts})
+	}
+	return nil
+}
+
+func (im *contactsImport) count(batch *contactBatch, result store.ContactsResult) {
+	for i, outcome := range result.Outcomes {
+		switch outcome {
+		case store.Created:
+			im.counts.Created++
+		case store.Updated:
+			im.counts.Updated++
+		case store.Unchanged:
+			im.counts.Unchanged++
+		case store.Rejected:
+			im.counts.Rejected++
+			im.reject(im.reader.Reject(batch.rows[i].Line, batch.texts[i], result.Reasons[i]))
+		}
+	}
+}
+
+func (im *contactsImport) reject(e *intake.RowError) {
+	im.send(importLine{Rejected: &importRejected{Line: e.Line, Reason: e.Reason, Record: e.Record}})
+}
+
+// send writes a line. A client that is gone is noticed by the reading side.
+func (im *contactsImport) send(line importLine) {
+	im.mu.Lock()
+	defer im.mu.Unlock()
+	_ = im.controller.SetWriteDeadline(time.Now().Add(stallTimeout))
+	_ = im.out.Encode(line)
+	if line.Rejected == nil {
+		_ = im.controller.Flush()
+	}
+}
+
+// brokenUpload says that the client stopped sending before the end.
+type brokenUpload struct{ err error }
+
+// Error implements error.
+func (e *brokenUpload) Error() string { return "read the upload: " + e.err.Error() }
+
+// Unwrap gives the connection's error.
+func (e *brokenUpload) Unwrap() error { return e.err }
+
+// patientReader reads a body that may come for hours: each read has a deadline of its own.
+type patientReader struct {
+	ctx        context.Context
+	body       io.Reader
+	controller *http.ResponseController
+}
+
+// Read implements io.Reader.
+func (p *patientReader) Read(b []byte) (int, error) {
+	if err := p.controller.SetReadDeadline(time.Now().Add(stallTimeout)); err != nil {
+		return 0, err
+	}
+	if err := p.ctx.Err(); err != nil { // looked at after the deadline was set, lest that hide the end
+		return 0, err
+	}
+	return p.body.Read(b)
+}

@@ -1,0 +1,162 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"path"
+	"runtime/debug"
+	"strings"
+	"time"
+)
+
+// routes wires everything that the server answers.
+func (s *Server) routes(version string) http.Handler {
+	inner := http.NewServeMux()
+	s.registerAPI(inner, version)
+	inner.HandleFunc(importPattern, s.importContacts)
+	inner.HandleFunc("GET /u/{token}", s.showUnsubscribe) // GET answers HEAD too
+	inner.HandleFunc("POST /u/{token}", s.unsubscribe)
+
+	own := http.NewServeMux()
+	own.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { writeText(w, http.StatusOK, "ok") })
+	own.HandleFunc("GET /readyz", s.readyz)
+	own.Handle("GET /metrics", s.metrics.handler())
+
+	return s.guard(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		t, below, ok := s.find(r)
+		switch {
+		case t != nil:
+			s.serveTenant(w, r, t, below, inner)
+		case ok:
+			writeProblem(w, http.StatusNotFound, "No such tenant is served here.")
+		default:
+			own.ServeHTTP(w, r)
+		}
+	}))
+}
+
+// find tells whose request it is: a tenant is meant by its public URL's host, or by /t/<id>. named says that the request
+// names a tenant at all, whether it is served here or not.
+func (s *Server) find(r *http.Request) (t *tenant, below string, named bool) {
+	if rest, ok := strings.CutPrefix(r.URL.EscapedPath(), "/t/"); ok {
+		id, below, _ := strings.Cut(rest, "/")
+		return s.tenants.get(id), "/" + below, true
+	}
+	if t := s.tenants.byHost(r.Host); t != nil {
+		return t, r.URL.EscapedPath(), true
+	}
+	if host, _, err := net.SplitHostPort(r.Host); err == nil {
+		if t := s.tenants.byHost(host); t != nil {
+			return t, r.URL.EscapedPath(), true
+		}
+	}
+	return nil, "", false
+}
+
+type tenantKey struct{}
+
+// tenantOf is the tenant whose request it is.
+func tenantOf(ctx context.Context) *tenant {
+	t, _ := ctx.Value(tenantKey{}).(*tenant)
+	return t
+}
+
+// requestTimeout bounds every request but imports, which have a bound for each batch.
+const requestTimeout = 30 * time.Second
+
+const importPattern = "POST /v1/imports/contacts"
+
+// serveTenant answers a request below a tenant's base URL.
+func (s *Server) serveTenant(w http.ResponseWriter, r *http.Request, t *tenant, escaped string, inner *http.ServeMux) {
+	unescaped, err := url.PathUnescape(escaped)
+	if err != nil || path.Clean(unescaped) != unescaped {
+		// The mux would redirect to the clean path, and nothing here ever redirects.
+		writeProblem(w, http.StatusNotFound, "There is nothing at this address.")
+		return
+	}
+	u := *r.URL
+	u.Path, u.RawPath = unescaped, escaped
+	ctx := context.WithValue(r.Context(), tenantKey{}, t)
+	r = r.WithContext(ctx)
+	r.URL = &u
+	_, pattern := inner.Handler(r)
+	noteRoute(w, pattern)
+	switch pattern {
+	case "":
+		s.refuse(w, r, inner)
+		return
+	case importPattern:
+	default:
+		ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+		defer cancel()
+		r = r.WithContext(ctx)
+	}
+	inner.ServeHTTP(w, r)
+}
+
+// refuse answers a path or a method that is not there, as a problem like every other error.
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request, inner *http.ServeMux) {
+	var allowed []string
+	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodDelete} {
+		probe := r.Clone(r.Context())
+		probe.Method = method
+		if _, pattern := inner.Handler(probe); pattern != "" {
+			allowed = append(allowed, method)
+		}
+	}
+	if len(allowed) > 0 {
+		w.Header().Set("Allow", strings.Join(allowed, ", "))
+		writeProblem(w, http.StatusMethodNotAllowed, "This address does not take "+r.Method+".")
+		return
+	}
+	writeProblem(w, http.StatusNotFound, "There is nothing at this address.")
+}
+
+// guard surrounds every request: it counts it, bounds what a browser does with the answer, and survives a panic without
+// printing anything that the request held.
+func (s *Server) guard(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		recorder := &recorder{ResponseWriter: w, route: "other"}
+		started := time.Now()
+		header := recorder.Header()
+		header.Set("X-Content-Type-Options", "nosniff")
+		header.Set("Referrer-Policy", "no-referrer")
+		header.Set("Cache-Control", "no-store")
+		defer func() {
+			failure := recover()
+			if failure != nil {
+				s.answerPanic(recorder, failure)
+			}
+			s.metrics.observe(recorder.route, r.Method, recorder.status, time.Since(started))
+			if failure == http.ErrAbortHandler {
+				panic(failure)
+			}
+		}()
+		next.ServeHTTP(recorder, r)
+	})
+}
+
+func (s *Server) answerPanic(w *recorder, failure any) {
+	if failure == http.ErrAbortHandler {
+		return
+	}
+	// What failed is named by type only: its text may repeat what the request held.
+	s.log.Error(errors.New("panic while answering a request"), "Recovered", "route", w.route, "type", fmt.Sprintf("%T", failure), "stack", string(debug.Stack()))
+	if w.status == 0 {
+		writeProblem(w, http.StatusInternalServerError, "The server failed. The failure has been logged.")
+	}
+}
+
+func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
+	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
+	defer cancel()
+	if !s.tenants.ready(ctx) {
+		writeText(w, http.StatusServiceUnavailable, "no database answers")
+		return
+	}
+	writeText(w, http.StatusOK, "ready")
+}

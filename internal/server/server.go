@@ -1,0 +1,102 @@
+// Package server is the serving plane: the HTTP API of every tenant, and the pages behind the links in mails. It holds
+// no Kubernetes credentials; tenants come from directories that the operator writes.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+)
+
+// Options tell what a server serves. Log may be its zero value.
+type Options struct {
+	// Roots hold a directory for each tenant; new ones are noticed within two seconds.
+	Roots []string
+	// Dirs are directories of single tenants.
+	Dirs []string
+	// Version is shown in the API's description.
+	Version string
+	Log     logr.Logger
+}
+
+// Server answers for all tenants of its directories.
+type Server struct {
+	log     logr.Logger
+	tenants *tenants
+	metrics *metrics
+	handler http.Handler
+	// stopping ends when the server is told to stop: long requests finish what they have begun and end.
+	stopping context.Context
+	stop     context.CancelCauseFunc
+}
+
+// errStopping is why a long request ends early.
+var errStopping = errors.New("the server is stopping")
+
+// The server's time limits. An import may last hours: it moves its own deadlines as long as rows come.
+const (
+	readHeaderTimeout = 10 * time.Second
+	readTimeout       = 30 * time.Second
+	writeTimeout      = 60 * time.Second
+	idleTimeout       = 2 * time.Minute
+	stopTimeout       = 20 * time.Second
+	maxHeaderBytes    = 64 << 10
+)
+
+// New makes a server. It serves after Run or, for tests, through Handler while Discover is called.
+func New(o Options) *Server {
+	s := &Server{log: o.Log, metrics: newMetrics()}
+	s.stopping, s.stop = context.WithCancelCause(context.Background())
+	s.tenants = newTenants(o.Roots, o.Dirs, o.Log)
+	s.handler = s.routes(o.Version)
+	return s
+}
+
+// Handler answers HTTP requests.
+func (s *Server) Handler() http.Handler { return s.handler }
+
+// Discover looks once for tenants that came, went or changed.
+func (s *Server) Discover(ctx context.Context) { s.tenants.scan(ctx) }
+
+// Run serves on a listener until the context ends, and then until requests have ended, for at most 20 seconds.
+func (s *Server) Run(ctx context.Context, listener net.Listener) error {
+	s.Discover(ctx)
+	background, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	var work sync.WaitGroup
+	work.Go(func() { s.tenants.run(background) })
+	defer func() {
+		cancel()
+		work.Wait()
+		s.tenants.close()
+	}()
+	web := &http.Server{
+		Handler: s.handler, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
+		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes, ErrorLog: nil,
+		BaseContext: func(net.Listener) context.Context { return logr.NewContext(background, s.log) },
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- web.Serve(listener) }()
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serve HTTP: %w", err)
+	case <-ctx.Done():
+	}
+	return s.shutdown(web)
+}
+
+func (s *Server) shutdown(web *http.Server) error {
+	s.stop(errStopping)
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+	defer cancel()
+	if err := web.Shutdown(ctx); err != nil {
+		_ = web.Close()
+		return fmt.Errorf("stop serving: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,300 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-logr/logr"
+
+	"github.com/tertulia-crm/tertulia/internal/credentials"
+	"github.com/tertulia-crm/tertulia/internal/store"
+)
+
+const (
+	scanEvery    = time.Second
+	rereadEvery  = 30 * time.Second // a change that the directory's time does not show
+	refreshEvery = 5 * time.Minute  // of what the database says about the tenant
+	retryEvery   = 5 * time.Second  // while its database is away
+	queryTimeout = 5 * time.Second
+	// maxImports is how many imports of a tenant run or wait at a time; each holds a connection.
+	maxImports = 3
+)
+
+// tenant is one that is being served.
+type tenant struct {
+	id      string
+	db      *store.DB
+	digest  string
+	ctx     context.Context // ends when the tenant is closed
+	cancel  context.CancelFunc
+	imports chan struct{} // one for each import that runs
+
+	host    atomic.Pointer[string] // of the public URL, where it has no path
+	key     atomic.Pointer[[]byte] // of links
+	stale   atomic.Bool            // people or events changed since the segments were last asked for
+	busy    atomic.Bool            // a background query runs
+	checked time.Time              // when the database was last asked about the tenant; of the scanning goroutine
+}
+
+// tenants are those of the directories.
+type tenants struct {
+	roots, dirs []string
+	log         logr.Logger
+	mu          sync.RWMutex
+	byID        map[string]*tenant
+	byDir       map[string]*directory // of the scanning goroutine
+	scanned     atomic.Bool
+	work        sync.WaitGroup
+}
+
+// directory is what is remembered of a tenant directory.
+type directory struct {
+	modified time.Time
+	read     time.Time
+	tenant   credentials.Tenant
+	problem  string // the last that was logged
+}
+
+func newTenants(roots, dirs []string, log logr.Logger) *tenants {
+	return &tenants{roots: roots, dirs: dirs, log: log, byID: map[string]*tenant{}, byDir: map[string]*directory{}}
+}
+
+func (ts *tenants) get(id string) *tenant {
+	ts.mu.RLock()
+	defer ts.mu.RUnlock()
+	return ts.byID[id]
+}
+
+func (ts *tenants) byHost(host string) *tenant {
+	ts.mu.RLock()
+	defer ts.mu.RUnlock()
+	for _, t := range ts.byID {
+		if known := t.host.Load(); known != nil && *known != "" && strings.EqualFold(*known, host) {
+			return t
+		}
+	}
+	return nil
+}
+
+func (ts *tenants) all() []*tenant {
+	ts.mu.RLock()
+	defer ts.mu.RUnlock()
+	list := make([]*tenant, 0, len(ts.byID))
+	for _, t := range ts.byID {
+		list = append(list, t)
+	}
+	return list
+}
+
+// run scans until the context ends.
+func (ts *tenants) run(ctx context.Context) {
+	ticker := time.NewTicker(scanEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			ts.scan(ctx)
+		}
+	}
+}
+
+// scan opens tenants that came, closes those that went and opens those anew whose credentials changed.
+func (ts *tenants) scan(ctx context.Context) {
+	now := time.Now()
+	wanted := map[string]credentials.Tenant{}
+	for _, dir := range ts.list() {
+		if t, ok := ts.read(dir, now); ok {
+			if _, twice := wanted[t.ID]; !twice {
+				wanted[t.ID] = t
+			}
+		}
+	}
+	for _, t := range ts.all() {
+		if w, ok := wanted[t.id]; !ok || w.Digest != t.digest {
+			ts.log.Info("Closing tenant", "tenant", t.id, "gone", !ok)
+			ts.remove(t)
+		}
+	}
+	for id, w := range wanted {
+		if ts.get(id) == nil {
+			ts.open(ctx, w)
+		}
+	}
+	for _, t := range ts.all() {
+		ts.attend(t, now)
+	}
+	ts.scanned.Store(true)
+}
+
+func (ts *tenants) list() []string {
+	dirs := append([]string(nil), ts.dirs...)
+	for _, root := range ts.roots {
+		found, err := credentials.List(root)
+		if err != nil {
+			ts.log.Error(err, "Cannot list tenants", "root", root)
+			// What is served goes on: a directory that cannot be read says nothing about its tenants.
+			for dir := range ts.byDir {
+				if filepath.Dir(dir) == filepath.Clean(root) {
+					found = append(found, dir)
+				}
+			}
+		}
+		dirs = append(dirs, found...)
+	}
+	present := map[string]bool{}
+	for _, dir := range dirs {
+		present[dir] = true
+	}
+	for dir := range ts.byDir {
+		if !present[dir] {
+			delete(ts.byDir, dir)
+		}
+	}
+	return dirs
+}
+
+// read reads a tenant directory, unless nothing changed in it. One that cannot be read keeps what it last held; a
+// directory that is gone, or incomplete from the beginning, holds no tenant.
+func (ts *tenants) read(dir string, now time.Time) (credentials.Tenant, bool) {
+	known := ts.byDir[dir]
+	info, err := os.Stat(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		delete(ts.byDir, dir)
+		return credentials.Tenant{}, false
+	}
+	if known != nil && err == nil && info.ModTime().Equal(known.modified) && now.Sub(known.read) < rereadEvery && known.problem == "" {
+		return known.tenant, known.tenant.ID != ""
+	}
+	if known == nil {
+		known = &directory{}
+		ts.byDir[dir] = known
+	}
+	var t credentials.Tenant
+	if err == nil {
+		t, err = credentials.Read(dir)
+	}
+	if err != nil {
+		if known.problem != err.Error() {
+			ts.log.Info("Cannot read tenant directory", "directory", dir, "problem", err.Error())
+			known.problem = err.Error()
+		}
+		return known.tenant, known.tenant.ID != ""
+	}
+	known.modified, known.read, known.tenant, known.problem = info.ModTime(), now, t, ""
+	return t, true
+}
+
+func (ts *tenants) open(ctx context.Context, c credentials.Tenant) {
+	db, err := store.Open(ctx, c.DatabaseURL, store.Options{ApplicationName: "tertulia-server"})
+	if err != nil {
+		ts.log.Error(err, "Cannot open tenant", "tenant", c.ID)
+		return
+	}
+	t := &tenant{id: c.ID, db: db, digest: c.Digest, imports: make(chan struct{}, maxImports)}
+	t.ctx, t.cancel = context.WithCancel(context.Background())
+	ts.mu.Lock()
+	ts.byID[c.ID] = t
+	ts.mu.Unlock()
+	ts.log.Info("Serving tenant", "tenant", c.ID)
+}
+
+// remove stops serving a tenant. Requests that use its database finish first.
+func (ts *tenants) remove(t *tenant) {
+	ts.mu.Lock()
+	delete(ts.byID, t.id)
+	ts.mu.Unlock()
+	t.cancel()
+	ts.work.Go(t.db.Close)
+}
+
+// attend does what is due for a tenant: it asks for the segments' evaluation after changes, at most once a second
+// however many requests made them, and keeps what routing needs to know.
+func (ts *tenants) attend(t *tenant, now time.Time) {
+	due := refreshEvery
+	if t.host.Load() == nil {
+		due = retryEvery
+	}
+	look := now.Sub(t.checked) >= due
+	if !look && !t.stale.Load() || !t.busy.CompareAndSwap(false, true) {
+		return
+	}
+	if look {
+		t.checked = now
+	}
+	ts.work.Go(func() {
+		defer t.busy.Store(false)
+		ctx, cancel := context.WithTimeout(t.ctx, queryTimeout)
+		defer cancel()
+		if look {
+			t.look(ctx)
+		}
+		t.askRefresh(ctx)
+	})
+}
+
+// look reads at which host the tenant is served. Without an answer the last one stays.
+func (t *tenant) look(ctx context.Context) {
+	known, err := t.db.LoadTenant(ctx)
+	if err != nil {
+		return
+	}
+	host := ""
+	if u, err := url.Parse(known.PublicURL); err == nil && u.Path == "" {
+		host = u.Host
+	}
+	t.host.Store(&host)
+}
+
+func (t *tenant) askRefresh(ctx context.Context) {
+	if t.stale.Swap(false) && t.db.AskSegmentRefresh(ctx) != nil {
+		t.stale.Store(true) // asked again with the next scan
+	}
+}
+
+// linkKey returns the key of links; it never changes, so that it is read once.
+func (t *tenant) linkKey(ctx context.Context) ([]byte, error) {
+	if key := t.key.Load(); key != nil {
+		return *key, nil
+	}
+	key, err := t.db.LinkKey(ctx)
+	if err != nil {
+		return nil, err
+	}
+	t.key.Store(&key)
+	return key, nil
+}
+
+// close ends all tenants.
+func (ts *tenants) close() {
+	ctx, cancel := context.WithTimeout(context.Background(), queryTimeout)
+	defer cancel()
+	for _, t := range ts.all() {
+		t.askRefresh(ctx)
+		ts.remove(t)
+	}
+	ts.work.Wait()
+}
+
+// ready tells whether tenants were looked for and, where there are some, the database of one answers. Without any
+// database there is nothing to serve; with one of several away the others must be served.
+func (ts *tenants) ready(ctx context.Context) bool {
+	if !ts.scanned.Load() {
+		return false
+	}
+	all := ts.all()
+	for _, t := range all {
+		if t.db.Pool.Ping(ctx) == nil {
+			return true
+		}
+	}
+	return len(all) == 0
+}
