@@ -69,8 +69,8 @@ func Start(o Options) (*Mailbox, error) {
 // SMTPAddr is where mail is accepted, as host:port.
 func (m *Mailbox) SMTPAddr() string { return m.smtpAddr.String() }
 
-// URL is the web page's.
-func (m *Mailbox) URL() string { return "http://" + m.webAddr.String() }
+// WebAddr is where the web page is served, as host:port.
+func (m *Mailbox) WebAddr() string { return m.webAddr.String() }
 
 // Store is the mail.
 func (m *Mailbox) Store() *Store { return m.store }

@@ -327,14 +327,14 @@ func TestJSON(t *testing.T) {
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			response, body := get(t, box.URL()+tc.path)
+			response, body := get(t, "http://"+box.WebAddr()+tc.path)
 			if diff := cmp.Diff(tc.want, strings.TrimSpace(body)); diff != "" || response.StatusCode != tc.code {
 				t.Errorf("%d (want %d): %s", response.StatusCode, tc.code, diff)
 			}
 		})
 	}
 	t.Run("Page", func(t *testing.T) {
-		_, body := get(t, box.URL()+"/api/messages?limit=1&offset=1")
+		_, body := get(t, "http://"+box.WebAddr()+"/api/messages?limit=1&offset=1")
 		var list struct {
 			Total    int
 			Messages []Entry

@@ -1,0 +1,168 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// upOptions are the flags of `tertulia up`.
+type upOptions struct {
+	dataDir       string
+	manifests     []string
+	databaseURL   string
+	listen        string
+	mailListen    string
+	mailWebListen string
+	noMail        bool
+	workers       int
+	output        string
+}
+
+// maxWorkers bounds --workers: more on one machine is a slip of the keyboard.
+const maxWorkers = 64
+
+// stopTimeout bounds the ordered stop; what still runs then is killed.
+const stopTimeout = 30 * time.Second
+
+// NewUpCommand is `tertulia up`: everything on this machine, for authors of manifests, for demonstrations and for tests.
+func NewUpCommand() *cobra.Command {
+	var o upOptions
+	cmd := &cobra.Command{
+		Use:     "up",
+		GroupID: "use",
+		Short:   "Run all of Tertulia on this machine",
+		Long: "Runs a Kubernetes API server, PostgreSQL, the operator, a server, workers and a mailbox on this machine, and applies your manifests.\n\n" +
+			"Everything is kept in the data directory and goes on from there next time. Ctrl-C stops all of it.\n\n" +
+			"The first run on a machine builds the Kubernetes programs, which takes minutes; it tells how far it is.",
+		Example: "  tertulia up --manifests ./velo\n" +
+			"  tertulia up --data-dir /tmp/try --manifests ./base --manifests ./campaigns --workers 4\n" +
+			"  tertulia up --output json | jq .kubeconfig",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			ctx, stop := signal.NotifyContext(cmd.Context(), endingSignals()...)
+			defer stop()
+			return runUp(ctx, stop, o, cmd.OutOrStdout(), cmd.ErrOrStderr())
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&o.dataDir, "data-dir", defaultDataDir(), "where everything is kept between runs")
+	flags.StringArrayVar(&o.manifests, "manifests", nil,
+		"a directory of manifests to apply, watch and prune; one with a kustomization is built (repeatable)")
+	flags.StringVar(&o.databaseURL, "database-url", "", "use this PostgreSQL, as a role that may create databases and roles, instead of a local one")
+	flags.StringVar(&o.listen, "listen", "127.0.0.1:8080", "where the server listens: API, unsubscribe pages")
+	flags.StringVar(&o.mailListen, "mail-listen", "127.0.0.1:1025", "where the mailbox accepts mail (SMTP)")
+	flags.StringVar(&o.mailWebListen, "mail-web-listen", "127.0.0.1:8025", "where the mailbox shows it (web page and JSON)")
+	flags.BoolVar(&o.noMail, "no-mail", false, "run no mailbox")
+	flags.IntVar(&o.workers, "workers", 1, "how many worker processes to run; 0 prints the command that starts one")
+	flags.StringVarP(&o.output, "output", "o", "text", `what standard output says when all is ready: "text", or "json" for one line`)
+	return cmd
+}
+
+// endingSignals end `up` in good order. A closed terminal is among them, unless nohup(1) says otherwise.
+func endingSignals() []os.Signal {
+	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) {
+		signals = append(signals, syscall.SIGHUP)
+	}
+	return signals
+}
+
+// defaultDataDir is where the XDG base directory specification wants state: it is neither configuration nor a cache.
+func defaultDataDir() string {
+	if state := os.Getenv("XDG_STATE_HOME"); filepath.IsAbs(state) {
+		return filepath.Join(state, "tertulia", "up")
+	}
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return "tertulia-data"
+	}
+	return filepath.Join(home, ".local", "state", "tertulia", "up")
+}
+
+// complete checks the flags and makes them whole: absolute paths, and ports where 0 asked for any.
+func (o *upOptions) complete() error {
+	switch {
+	case o.output != "text" && o.output != "json":
+		return fmt.Errorf(`--output %q: say "text" or "json"`, o.output)
+	case o.workers < 0 || o.workers > maxWorkers:
+		return fmt.Errorf("--workers %d: say a number from 0 to %d", o.workers, maxWorkers)
+	}
+	dir, err := filepath.Abs(o.dataDir)
+	if err != nil {
+		return fmt.Errorf("--data-dir: %w", err)
+	}
+	o.dataDir = dir
+	for _, directory := range o.manifests {
+		if info, err := os.Stat(directory); err != nil {
+			return fmt.Errorf("--manifests: %w", err)
+		} else if !info.IsDir() {
+			return fmt.Errorf("--manifests %s: it is not a directory", directory)
+		}
+	}
+	if o.listen, err = settleAddress(o.listen); err != nil {
+		return fmt.Errorf("--listen: %w", err)
+	}
+	return nil
+}
+
+// settleAddress checks that an address can be listened on, which says "address already in use" at once and by the flag's name
+// rather than in a child's log, and chooses the port where it is 0.
+func settleAddress(address string) (string, error) {
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return "", err
+	}
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return "", errors.Join(err, listener.Close())
+	}
+	_, port, err := net.SplitHostPort(listener.Addr().String())
+	return net.JoinHostPort(host, port), errors.Join(err, listener.Close())
+}
+
+// reachable is an address as a client on this machine writes it: nobody connects to 0.0.0.0.
+func reachable(address string) string {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return address
+	}
+	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return net.JoinHostPort(host, port)
+}
+
+// runUp runs everything until ctx ends. stopSignals gives the signals back, so that a second Ctrl-C ends this process at once (and
+// the kernel then asks the children to end).
+func runUp(ctx context.Context, stopSignals func(), o upOptions, out, progress io.Writer) (err error) {
+	u, err := openUp(o, progress)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		stopSignals()
+		stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+		defer cancel()
+		err = errors.Join(err, u.stop(stopping))
+	}()
+	if err := u.start(ctx); err != nil {
+		if ctx.Err() != nil { // Ctrl-C while starting is a wish, not a failure
+			return nil
+		}
+		return err
+	}
+	if err := u.announce(out); err != nil {
+		return fmt.Errorf("say that all is ready: %w", err)
+	}
+	return u.applier.Watch(ctx)
+}

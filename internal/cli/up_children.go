@@ -1,0 +1,135 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/tertulia-crm/tertulia/internal/local/ports"
+	"github.com/tertulia-crm/tertulia/internal/local/supervise"
+)
+
+// Bounds on the children's start and end.
+const (
+	childReadyTimeout = time.Minute
+	// childGrace lets a worker finish the messages that it has handed over.
+	childGrace = 20 * time.Second
+)
+
+// child is one of our own commands, run as a process.
+type child struct {
+	name   string
+	args   []string
+	health string // URL
+}
+
+// startChildren runs operator, server and workers as a cluster would: separate processes that share nothing but the database,
+// the API server and the tenants' directory.
+func (u *up) startChildren(ctx context.Context) error {
+	if err := os.MkdirAll(u.path("tenants"), 0o700); err != nil {
+		return fmt.Errorf("make the tenants' directory: %w", err)
+	}
+	children, err := u.planChildren()
+	if err != nil {
+		return err
+	}
+	program, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find this program, to start it as operator, server and worker: %w", err)
+	}
+	starting, ctx := errgroup.WithContext(ctx)
+	for _, c := range children {
+		process, err := supervise.Start(ctx, supervise.Command{
+			Name: c.name, Path: program, Args: c.args, Grace: childGrace,
+			Log: u.path("logs", c.name+".log"), PIDFile: u.path("run", c.name+".pid"),
+		})
+		if err != nil {
+			starting.Go(func() error { return err })
+			break
+		}
+		starting.Go(func() error {
+			err := process.AwaitReady(ctx, childReadyTimeout, supervise.Healthy(c.health))
+			// Kept even when it is not ready, so that it is stopped with the others.
+			u.mu.Lock()
+			u.children = append(u.children, supervise.Keep(process, u.log))
+			u.mu.Unlock()
+			if err == nil {
+				u.say("%s ready", c.name)
+			}
+			return err
+		})
+	}
+	return starting.Wait()
+}
+
+// stopChildren ends operator, server and workers together: none of them needs another.
+func (u *up) stopChildren(ctx context.Context) error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	var stopping errgroup.Group
+	for _, c := range u.children {
+		stopping.Go(func() error { return c.Stop(ctx) })
+	}
+	return stopping.Wait()
+}
+
+// planChildren says how each command is called. Health endpoints get free ports: nobody but us asks them.
+func (u *up) planChildren() ([]child, error) {
+	healthPorts, err := ports.Free(2 + u.options.workers)
+	if err != nil {
+		return nil, err
+	}
+	next := func() string {
+		address := net.JoinHostPort("127.0.0.1", strconv.Itoa(healthPorts[0]))
+		healthPorts = healthPorts[1:]
+		return address
+	}
+	operatorHealth, operatorMetrics := next(), next()
+	children := []child{
+		{
+			name: "operator", health: "http://" + operatorHealth + "/healthz",
+			args: []string{
+				"operator", "--kubeconfig", u.plane.Kubeconfig(), "--database-url", u.adminURL, "--tenants", u.path("tenants"),
+				"--server-url", u.serverURL(), "--health-listen", operatorHealth, "--metrics-listen", operatorMetrics,
+			},
+		},
+		{
+			name: "server", health: u.serverURL() + "/healthz",
+			args: []string{"server", "--listen", u.options.listen, "--tenants", u.path("tenants")},
+		},
+	}
+	for i := range u.options.workers {
+		health := next()
+		children = append(children, child{
+			name: fmt.Sprintf("worker-%d", i+1), health: "http://" + health + "/healthz",
+			args: []string{"worker", "--tenants", u.path("tenants"), "--health-listen", health},
+		})
+	}
+	return children, nil
+}
+
+func (u *up) serverURL() string { return "http://" + reachable(u.options.listen) }
+
+// workerCommand is what a person types to start a worker beside this `up`.
+func (u *up) workerCommand() string {
+	program, err := os.Executable()
+	if err != nil {
+		program = "tertulia"
+	}
+	return strings.Join([]string{quote(program), "worker", "--tenants", quote(u.path("tenants"))}, " ")
+}
+
+// quote makes a word safe for a shell, where that is needed.
+func quote(word string) string {
+	plain := strings.Trim(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./:@%+=,") == ""
+	if plain && word != "" {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}
