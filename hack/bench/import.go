@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"crypto/sha256"
 	"encoding/csv"
 	"encoding/json"
 	"errors"
@@ -113,8 +112,7 @@ func prepareTenant(ctx context.Context, db *store.DB) error {
 	if _, _, err := db.EnsureAttributes(ctx, importAttributes); err != nil {
 		return err
 	}
-	hash := sha256.Sum256([]byte(adminToken))
-	_, err := db.EnsureAdminToken(ctx, hash[:])
+	_, err := db.EnsureAdminToken(ctx, store.HashToken(adminToken))
 	return err
 }
 

@@ -86,15 +86,16 @@ func (p *Population) WriteContacts(w io.Writer) error {
 // eventLine is an event as the API takes it.
 type eventLine struct {
 	ID         string         `json:"id"`
+	Source     string         `json:"source"`
 	Name       string         `json:"name"`
 	OccurredAt time.Time      `json:"occurred_at"`
-	Identifier identifier     `json:"identifier"`
+	Contact    who            `json:"contact"`
 	Properties map[string]any `json:"properties,omitempty"`
 }
 
-type identifier struct {
-	Type  string `json:"type"`
-	Value string `json:"value"`
+// who says whose event it is, by the source's id of the person.
+type who struct {
+	ExternalID string `json:"external_id"`
 }
 
 // WriteEvents writes the events, one JSON object a line.
@@ -102,8 +103,7 @@ func (p *Population) WriteEvents(w io.Writer) error {
 	out := json.NewEncoder(w)
 	for _, e := range p.Events {
 		line := eventLine{
-			ID: e.ID, Name: e.Name, OccurredAt: e.At.UTC(), Properties: e.Properties,
-			Identifier: identifier{Type: "external:" + Source, Value: e.Contact},
+			ID: e.ID, Source: Source, Name: e.Name, OccurredAt: e.At.UTC(), Contact: who{ExternalID: e.Contact}, Properties: e.Properties,
 		}
 		if err := out.Encode(line); err != nil {
 			return err
