@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 
 	"github.com/tertulia-crm/tertulia/internal/campaign"
 	"github.com/tertulia-crm/tertulia/internal/crm"
@@ -62,8 +65,8 @@ type Recipient struct {
 	Locale    string // "" when the contact has none
 	TimeZone  string // "" when the contact has none
 	Tags      []string
-	// Attributes holds a value for each attribute that was asked for, in that order: string, int64, float64 or
-	// pgtype.Numeric, bool, time.Time, or nil.
+	// Attributes holds a value for each attribute that was asked for, in that order: a string (of a Date too, as
+	// 2027-03-21), int64, float64 (of a Decimal: the nearest), bool, time.Time, or nil.
 	Attributes []any
 }
 
@@ -184,8 +187,11 @@ func intentSQL(attributes []crm.Attribute) string {
 	)
 	select j.seq, j.verdict, i.attempts, j.variant, j.contact_id, j.address, j.hash, c.public_id::text, c.locale, c.time_zone, c.tags`)
 	for _, a := range attributes {
-		b.WriteString(", c.")
-		b.WriteString(pgx.Identifier{a.Column()}.Sanitize())
+		column := "c." + pgx.Identifier{a.Column()}.Sanitize()
+		if a.Type == crm.Date {
+			column = "to_char(" + column + ", 'YYYY-MM-DD')"
+		}
+		b.WriteString(", " + column)
 	}
 	b.WriteString(`
 	from judged j left join intent i on i.seq = j.seq left join contact c on c.id = j.contact_id
@@ -222,6 +228,9 @@ func collectIntents(rows pgx.Rows, r BatchRequest, batch *Batch) ([]movedRecipie
 		if err := rows.Scan(targets...); err != nil {
 			return nil, err
 		}
+		for i, v := range recipient.Attributes {
+			recipient.Attributes[i] = plainValue(v)
+		}
 		recipient.ContactID, recipient.Address, recipient.PublicID = valueOf(contactID), valueOf(address), valueOf(publicID)
 		recipient.Locale, recipient.TimeZone = valueOf(locale), valueOf(timeZone)
 		batch.Next = recipient.Seq + 1
@@ -237,6 +246,23 @@ func collectIntents(rows pgx.Rows, r BatchRequest, batch *Batch) ([]movedRecipie
 	}
 	batch.Last = seen < r.Limit
 	return moved, rows.Err()
+}
+
+// plainValue makes a column's value one that templates know. What they cannot hold (infinity, NaN) is as good as absent.
+func plainValue(v any) any {
+	switch v := v.(type) {
+	case string, int64, bool, nil:
+		return v
+	case pgtype.Numeric:
+		f, err := v.Float64Value()
+		if err != nil || !f.Valid || math.IsNaN(f.Float64) || math.IsInf(f.Float64, 0) {
+			return nil
+		}
+		return f.Float64
+	case time.Time:
+		return v
+	}
+	return nil
 }
 
 func valueOf[T any](p *T) T {

@@ -1,0 +1,68 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/tertulia-crm/tertulia/internal/crm"
+)
+
+// SendJob is what a worker must know of a frozen send to write its messages.
+type SendJob struct {
+	ID       int64
+	SendKey  string
+	Campaign string
+	FrozenAt time.Time
+	Variants []SendVariant
+	// Templates are those of the variants, in their order.
+	Templates  []Template
+	Channel    Channel
+	Tenant     Tenant
+	LinkKey    []byte
+	Attributes []crm.Attribute
+}
+
+// LoadSendJob reads what is needed to write the messages of a send. It returns ErrNotFound when the send was never
+// frozen, or when its channel or one of its templates is not in force.
+func (db *DB) LoadSendJob(ctx context.Context, sendID int64) (SendJob, error) {
+	job := SendJob{ID: sendID}
+	if err := db.loadSendJob(ctx, &job); err != nil {
+		return SendJob{}, fmt.Errorf("read what send %d needs: %w", sendID, err)
+	}
+	return job, nil
+}
+
+func (db *DB) loadSendJob(ctx context.Context, job *SendJob) error {
+	var channel string
+	err := db.Pool.QueryRow(ctx, "select send_key, campaign, channel, frozen_at, variants from send where id = $1 and frozen_at is not null", job.ID).
+		Scan(&job.SendKey, &job.Campaign, &channel, &job.FrozenAt, &job.Variants)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return ErrNotFound
+	}
+	if err != nil {
+		return err
+	}
+	if job.Channel, err = db.LoadChannel(ctx, channel); err != nil {
+		return err
+	}
+	for _, v := range job.Variants {
+		t, err := db.LoadTemplate(ctx, v.Template)
+		if err != nil {
+			return err
+		}
+		job.Templates = append(job.Templates, t)
+	}
+	if job.Tenant, err = db.LoadTenant(ctx); err != nil {
+		return err
+	}
+	if job.LinkKey, err = db.LinkKey(ctx); err != nil {
+		return err
+	}
+	schema, err := db.LoadSchema(ctx)
+	job.Attributes = schema.Attributes
+	return err
+}

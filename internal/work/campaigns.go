@@ -1,0 +1,142 @@
+package work
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/go-logr/logr"
+
+	"github.com/tertulia-crm/tertulia/internal/campaign"
+	"github.com/tertulia-crm/tertulia/internal/store"
+)
+
+// freezeBackoff is how long a send whose audience cannot be frozen waits before its segments are evaluated again.
+var freezeBackoff = campaign.Backoff{First: time.Second, Max: 30 * time.Second}
+
+// campaignLoop takes the sends of a tenant from state to state.
+type campaignLoop struct {
+	*tenant
+	// counted is when the segments of a held send had last changed when its audience was counted.
+	counted map[int64]time.Time
+	waiting map[int64]*waitingSend
+}
+
+// waitingSend is a send that could not be frozen.
+type waitingSend struct {
+	attempts int
+	until    time.Time
+}
+
+func newCampaignLoop(t *tenant) *campaignLoop {
+	return &campaignLoop{tenant: t, counted: map[int64]time.Time{}, waiting: map[int64]*waitingSend{}}
+}
+
+// round judges every open send. One that fails does not keep the others waiting.
+func (l *campaignLoop) round(ctx context.Context) error {
+	sends, err := l.db.OpenSends(ctx)
+	if err != nil {
+		return err
+	}
+	var failed error
+	for _, s := range sends {
+		if err := l.judge(ctx, s); err != nil {
+			failed = errors.Join(failed, err)
+			if store.IsUnavailable(err) || ctx.Err() != nil {
+				break
+			}
+		}
+	}
+	return failed
+}
+
+func (l *campaignLoop) judge(ctx context.Context, s store.OpenSend) error {
+	if s.State == campaign.Held {
+		if err := l.recount(ctx, &s); err != nil {
+			return err
+		}
+	} else {
+		delete(l.counted, s.ID)
+	}
+	next := campaign.Next(s.State, s.Facts, l.o.Now())
+	switch {
+	case next == campaign.Freezing && !s.Facts.Stopped:
+		return l.freeze(ctx, s)
+	case next == s.State:
+		return nil
+	case next == campaign.Expired:
+		return l.move(ctx, s, next, "the starting deadline passed before the send began, and nothing was sent: give it another schedule to send it")
+	default:
+		return l.move(ctx, s, next, "")
+	}
+}
+
+// recount counts the audience of a held send anew when one of its segments has changed since it was last counted.
+func (l *campaignLoop) recount(ctx context.Context, s *store.OpenSend) error {
+	if at, ok := l.counted[s.ID]; ok && !s.SegmentsChangedAt.After(at) {
+		return nil
+	}
+	audience, err := l.db.CountAudience(ctx, s.ID)
+	if err != nil {
+		return err
+	}
+	l.counted[s.ID] = s.SegmentsChangedAt
+	s.Facts.Counted, s.Facts.Audience = true, audience
+	return nil
+}
+
+func (l *campaignLoop) move(ctx context.Context, s store.OpenSend, next campaign.State, message string) error {
+	moved, err := l.db.MoveSend(ctx, s, next, message)
+	if err != nil {
+		return err
+	}
+	if moved && next != s.State {
+		logr.FromContextOrDiscard(ctx).Info("campaign moves on", "campaign", s.Campaign, "sendKey", s.SendKey, "from", s.State, "to", next)
+	}
+	return nil
+}
+
+// freeze freezes a send that is due, unless another worker does.
+func (l *campaignLoop) freeze(ctx context.Context, s store.OpenSend) error {
+	wait := l.waiting[s.ID]
+	if wait != nil && l.o.Now().Before(wait.until) {
+		return nil
+	}
+	_, err := l.db.WithSendLock(ctx, s.ID, func(ctx context.Context) error { return l.freezeLocked(ctx, s) })
+	var notReady *store.SegmentNotReadyError
+	if !errors.As(err, &notReady) {
+		delete(l.waiting, s.ID)
+		return err
+	}
+	if wait == nil {
+		wait = &waitingSend{}
+		l.waiting[s.ID] = wait
+	}
+	wait.attempts++
+	wait.until = l.o.Now().Add(freezeBackoff.Delay(wait.attempts, uint64(s.ID))) //nolint:gosec // ids are positive
+	s.State = campaign.Freezing
+	return l.move(ctx, s, campaign.Freezing, notReady.Error())
+}
+
+// freezeLocked evaluates the segments of a send as of now and writes its audience into the ledger.
+func (l *campaignLoop) freezeLocked(ctx context.Context, s store.OpenSend) error {
+	if s.State != campaign.Freezing {
+		if err := l.move(ctx, s, campaign.Freezing, ""); err != nil {
+			return err
+		}
+		s.State = campaign.Freezing
+	}
+	began := l.o.Now()
+	for _, name := range s.Segments {
+		if _, err := l.db.EvaluateSegment(ctx, name); err != nil && !errors.Is(err, store.ErrNotFound) {
+			return err
+		}
+	}
+	next, err := l.db.FreezeSend(ctx, s, l.o.Now())
+	if err != nil {
+		return err
+	}
+	l.o.Metrics.FreezeSeconds.WithLabelValues(l.credentials.ID).Observe(l.o.Now().Sub(began).Seconds())
+	logr.FromContextOrDiscard(ctx).Info("audience judged", "campaign", s.Campaign, "sendKey", s.SendKey, "state", next)
+	return nil
+}

@@ -1,0 +1,224 @@
+package work
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/go-logr/logr"
+
+	"github.com/tertulia-crm/tertulia/internal/campaign"
+	"github.com/tertulia-crm/tertulia/internal/deliver"
+	"github.com/tertulia-crm/tertulia/internal/store"
+)
+
+// writeTimeout is how long a transaction of the ledger may take before its connection counts as lost.
+const writeTimeout = 30 * time.Second
+
+// chunkRun is the work on one leased chunk: micro-batches of intents are committed one after the other, each together
+// with the outcomes that are known by then, and handed over while the next one is committed.
+type chunkRun struct {
+	*sender
+	channel   *channel
+	job       *job
+	transport deliver.Transport
+	lease     store.Lease
+	log       logr.Logger
+
+	next     int64              // the first row to look at
+	known    []store.Settlement // outcomes that are not known to be written yet
+	inFlight int
+	done     chan []store.Settlement
+}
+
+// run works through the chunk once. When ctx ends no further intents are committed; what was handed over is settled
+// until drain ends.
+func (r *chunkRun) run(ctx, drain context.Context) {
+	r.next = r.lease.FirstSeq
+	r.done = make(chan []store.Settlement, batchesInFlight)
+	for more := true; more && ctx.Err() == nil; {
+		limit := r.channel.circuit.admit(batchRows(r.job.Channel.Email.Connections))
+		if limit == 0 {
+			break
+		}
+		var batch store.Batch
+		batch, more = r.commit(drain, limit)
+		if len(batch.Recipients) == 0 {
+			r.channel.circuit.untold()
+			continue
+		}
+		r.handOver(ctx, batch)
+		// A single message that tries a channel in trouble decides about the rest.
+		for r.inFlight == batchesInFlight || (r.inFlight > 0 && limit == 1) {
+			if !r.collect(drain) {
+				return
+			}
+		}
+	}
+	for r.inFlight > 0 {
+		if !r.collect(drain) {
+			return
+		}
+	}
+	r.finish(drain)
+}
+
+// commit commits the next micro-batch with the outcomes so far. more is false when the chunk has nothing else to try
+// now, or when this worker must not go on with it.
+func (r *chunkRun) commit(drain context.Context, limit int) (batch store.Batch, more bool) {
+	ctx, cancel := context.WithTimeout(drain, writeTimeout)
+	defer cancel()
+	batch, err := r.db.CommitBatch(ctx, store.BatchRequest{
+		Lease: r.lease, Settlements: r.known, From: r.next, Limit: limit, Attributes: r.job.Attributes,
+	})
+	switch {
+	case errors.Is(err, store.ErrCommitUnknown):
+		// The recipients were not handed anything. Should the commit have happened, their intents are undone; should
+		// it not, that and the repeated outcomes change nothing or what is due.
+		for _, a := range batch.Attempts() {
+			r.known = append(r.known, a.Undone())
+		}
+		r.log.Info("the connection was lost during a commit", "cause", err.Error())
+		return store.Batch{}, false
+	case err != nil:
+		r.log.Info("cannot commit intents", "cause", err.Error())
+		return store.Batch{}, false
+	}
+	r.written(batch.Skipped)
+	r.next = batch.Next
+	return batch, batch.Held && batch.Runs && !batch.Last
+}
+
+// written counts what is in the ledger now.
+func (r *chunkRun) written(skipped int) {
+	if len(r.known) > 0 || skipped > 0 {
+		r.notes.touch(r.job.Campaign)
+	}
+	messages := r.o.Metrics.Messages
+	for _, s := range r.known {
+		messages.WithLabelValues(r.credentials.ID, r.channel.name, outcomeLabel(s)).Inc()
+	}
+	if skipped > 0 {
+		messages.WithLabelValues(r.credentials.ID, r.channel.name, "skipped").Add(float64(skipped))
+	}
+	r.known = nil
+}
+
+func outcomeLabel(s store.Settlement) string {
+	switch {
+	case s.State != campaign.RowPending:
+		return string(s.State)
+	case s.RetryIn > 0:
+		return "deferred"
+	}
+	return "undone"
+}
+
+// handOver writes the messages of a batch and hands them over, in the background.
+func (r *chunkRun) handOver(ctx context.Context, batch store.Batch) {
+	r.inFlight++
+	go func() {
+		began := time.Now()
+		settlements, messages, attempts := r.write(batch)
+		if len(messages) > 0 {
+			results, err := r.transport.Deliver(ctx, messages)
+			if ctx.Err() == nil {
+				r.channel.report(ctx, results, err)
+			}
+			for i, a := range attempts {
+				result := deliver.Result{Outcome: deliver.Unknown}
+				if i < len(results) {
+					result = results[i]
+				}
+				settlements = append(settlements, r.settle(a, result))
+			}
+		} else {
+			r.channel.circuit.untold()
+		}
+		r.o.Metrics.BatchSeconds.WithLabelValues(r.credentials.ID, r.channel.name).Observe(time.Since(began).Seconds())
+		r.done <- settlements
+	}()
+}
+
+// write writes the messages of a batch. Who cannot be written to, because the template fails for what is known of them,
+// is settled at once and does not keep the others waiting.
+func (r *chunkRun) write(batch store.Batch) (settlements []store.Settlement, messages []deliver.Message, attempts []store.Attempt) {
+	messages = make([]deliver.Message, 0, len(batch.Recipients))
+	attempts = make([]store.Attempt, 0, len(batch.Recipients))
+	for _, recipient := range batch.Recipients {
+		message, err := r.job.write(recipient)
+		if err != nil {
+			settlements = append(settlements, store.Settlement{
+				Attempt: recipient.Attempt, State: campaign.RowFailed, Reason: "NotWritten", Reply: err.Error(),
+			})
+			continue
+		}
+		messages = append(messages, message)
+		attempts = append(attempts, recipient.Attempt)
+	}
+	return settlements, messages, attempts
+}
+
+// settle decides what a transport's result means for a row.
+func (r *chunkRun) settle(a store.Attempt, result deliver.Result) store.Settlement {
+	s := store.Settlement{Attempt: a, Reply: result.Reply}
+	switch result.Outcome {
+	case deliver.Accepted:
+		s.State = campaign.RowSent
+	case deliver.Refused:
+		s.State = campaign.RowFailed
+	case deliver.Unknown:
+		s.State = campaign.RowAmbiguous
+	case deliver.Deferred:
+		delay, again := campaign.RetryDeferred(r.o.Deferral, r.job.FrozenAt, r.o.Now(), a.Number, seedOf(r.lease.SendID, a.Seq))
+		s.State, s.RetryIn = campaign.RowPending, delay
+		if !again {
+			s.State, s.Reason = campaign.RowFailed, "DeferredTooLong"
+		}
+	case deliver.Untouched:
+		return a.Undone()
+	}
+	return s
+}
+
+// seedOf spreads the retries of neighbouring rows.
+func seedOf(sendID, seq int64) uint64 { return uint64(sendID)<<32 ^ uint64(seq) } //nolint:gosec // any bits will do
+
+// collect waits for a batch in flight. It returns false when the grace period is over first: what is not known then is
+// left to the sweep.
+func (r *chunkRun) collect(drain context.Context) bool {
+	select {
+	case settlements := <-r.done:
+		r.inFlight--
+		r.known = append(r.known, settlements...)
+		return true
+	case <-drain.Done():
+		r.log.Info("stopped before every outcome was known")
+		return false
+	}
+}
+
+// finish writes the last outcomes and gives the chunk back. While the database cannot be used it keeps what it knows and
+// tries again.
+func (r *chunkRun) finish(drain context.Context) {
+	for attempt := 1; ; attempt++ {
+		ctx, cancel := context.WithTimeout(drain, writeTimeout)
+		err := r.db.FinishChunk(ctx, r.lease, r.known)
+		cancel()
+		if err == nil {
+			r.written(0)
+			return
+		}
+		if attempt == 1 {
+			r.log.Info("cannot write outcomes, and keeps them", "cause", err.Error(), "outcomes", len(r.known))
+		}
+		wait := time.NewTimer(r.o.DatabaseBackoff.Delay(attempt, seedOf(r.lease.SendID, r.lease.FirstSeq)))
+		select {
+		case <-wait.C:
+		case <-drain.Done():
+			wait.Stop()
+			r.log.Info("stopped before outcomes could be written", "outcomes", len(r.known))
+			return
+		}
+	}
+}

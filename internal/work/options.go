@@ -1,0 +1,106 @@
+// Package work holds the loops of `tertulia worker`: for each tenant it keeps segments current, freezes the sends that
+// are due, hands their messages over and sweeps up after workers that are gone. Any number of workers run side by side;
+// what one may do is decided by PostgreSQL alone, and what each does is told by rows, so that a worker needs no
+// connection to Kubernetes.
+package work
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/tertulia-crm/tertulia/internal/campaign"
+	"github.com/tertulia-crm/tertulia/internal/credentials"
+	"github.com/tertulia-crm/tertulia/internal/deliver"
+	"github.com/tertulia-crm/tertulia/internal/segment"
+	"github.com/tertulia-crm/tertulia/internal/store"
+)
+
+// Options of a Worker. The zero value of every field but the tenants works.
+type Options struct {
+	// TenantsDir is a directory whose sub-directories are tenants; they may come and go. "" for none.
+	TenantsDir string
+	// TenantDirs are directories of one tenant each.
+	TenantDirs []string
+	// ID names this worker in leases. It is made unique by a suffix. Default: the host's name.
+	ID string
+
+	// Now tells the time by which schedules are judged. Default: time.Now.
+	Now func() time.Time
+	// Transport makes the transport of a channel. Default: by the channel's type.
+	Transport func(store.Channel, credentials.Channel) (deliver.Transport, error)
+	// Metrics are counted into. Default: metrics that nobody collects.
+	Metrics *Metrics
+
+	TenantPoll      time.Duration // how often tenant directories are read. Default: 1 s
+	SendPoll        time.Duration // how often a tenant without work looks for some. Default: 500 ms
+	CampaignPoll    time.Duration // how often sends are judged. Default: 1 s
+	SegmentPoll     time.Duration // how often segments are judged. Default: 1 s
+	SegmentInterval time.Duration // between two evaluations that nobody asked for. Default: 5 m
+	SweepPoll       time.Duration // how often the sweep looks for lost intents. Default: 15 s
+	StatusEvery     time.Duration // at most how often a sending campaign's status is written. Default: 5 s
+
+	// Lease is how long a chunk belongs to a worker that does not renew its lease. Default: 30 s.
+	Lease time.Duration
+	// IntentAge is when an intent of a worker that is gone counts as ambiguous. It must exceed what a hand-over can
+	// take: RFC 5321 gives the final dot ten minutes. Default: 11 m.
+	IntentAge time.Duration
+	// Grace is how long a worker that is told to stop finishes what it has begun. Default: 25 s, within the thirty that
+	// Kubernetes gives a pod.
+	Grace time.Duration
+
+	Deferral        campaign.Backoff // of a message that a receiver defers. Default: campaign.DeferralBackoff
+	ChannelBackoff  campaign.Backoff // of a channel that takes nothing. Default: campaign.ChannelBackoff
+	DatabaseBackoff campaign.Backoff // of a database that cannot be used. Default: 250 ms to 5 s
+}
+
+func (o Options) withDefaults() (Options, error) {
+	if o.TenantsDir == "" && len(o.TenantDirs) == 0 {
+		return o, fmt.Errorf("no tenants: name a tenant directory, or a directory of tenants")
+	}
+	if o.ID == "" {
+		host, err := os.Hostname()
+		if err != nil {
+			return o, fmt.Errorf("find a name for the worker: %w", err)
+		}
+		o.ID = host
+	}
+	suffix := make([]byte, 4)
+	if _, err := rand.Read(suffix); err != nil {
+		return o, fmt.Errorf("make the worker's name unique: %w", err)
+	}
+	o.ID += "-" + hex.EncodeToString(suffix)
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Transport == nil {
+		o.Transport = NewTransport
+	}
+	if o.Metrics == nil {
+		o.Metrics = NewMetrics()
+	}
+	for _, d := range []struct {
+		value *time.Duration
+		usual time.Duration
+	}{
+		{&o.TenantPoll, time.Second}, {&o.SendPoll, 500 * time.Millisecond}, {&o.CampaignPoll, time.Second},
+		{&o.SegmentPoll, time.Second}, {&o.SegmentInterval, segment.DefaultInterval}, {&o.SweepPoll, 15 * time.Second},
+		{&o.StatusEvery, 5 * time.Second}, {&o.Lease, 30 * time.Second}, {&o.IntentAge, 11 * time.Minute}, {&o.Grace, 25 * time.Second},
+	} {
+		if *d.value == 0 {
+			*d.value = d.usual
+		}
+	}
+	for _, b := range []struct{ value, usual *campaign.Backoff }{
+		{&o.Deferral, &campaign.DeferralBackoff},
+		{&o.ChannelBackoff, &campaign.ChannelBackoff},
+		{&o.DatabaseBackoff, &campaign.Backoff{First: 250 * time.Millisecond, Max: 5 * time.Second}},
+	} {
+		if *b.value == (campaign.Backoff{}) {
+			*b.value = *b.usual
+		}
+	}
+	return o, nil
+}

@@ -1,0 +1,257 @@
+package work
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+
+	"github.com/tertulia-crm/tertulia/internal/store"
+)
+
+// jobAge is how old what is known of a send may get; a changed template or relay is used after that.
+const jobAge = time.Second
+
+// sender hands the messages of a tenant's sends over.
+type sender struct {
+	*tenant
+	wake     chan struct{} // a slot is free
+	finished chan struct{} // nothing of a send is worked on any more: it may be completed
+	chunks   sync.WaitGroup
+
+	mu       sync.Mutex
+	channels map[string]*channel
+	jobs     map[int64]*job
+	leases   map[store.Lease]struct{}
+	resting  map[int64]time.Time // sends that cannot be worked on, and until when they are let alone
+	turn     int                 // which send is first to get a slot
+}
+
+func newSender(t *tenant) *sender {
+	return &sender{
+		tenant: t, wake: make(chan struct{}, 1), finished: make(chan struct{}, 1),
+		channels: map[string]*channel{}, jobs: map[int64]*job{}, leases: map[store.Lease]struct{}{},
+		resting: map[int64]time.Time{},
+	}
+}
+
+// run works until ctx ends, then finishes within the grace period what was begun.
+func (s *sender) run(ctx context.Context) {
+	drain, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(s.o.Grace, stop) })()
+	renewed := make(chan struct{})
+	go func() {
+		defer close(renewed)
+		s.repeat(drain, "leases", s.o.Lease/3, nil, s.renew)
+	}()
+	s.repeat(ctx, "send", s.o.SendPoll, s.wake, func(ctx context.Context) error { return s.round(ctx, drain) })
+	s.chunks.Wait()
+	stop()
+	<-renewed
+	for _, c := range s.channels {
+		c.close()
+	}
+}
+
+// signal wakes whoever waits on a channel of capacity one, once.
+func signal(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// round gives every free slot to a send with work to do, in turns, so that one campaign does not wait for another's end.
+func (s *sender) round(ctx, drain context.Context) error {
+	if err := s.announce(ctx); err != nil {
+		return err
+	}
+	sends, err := s.db.SendableSends(ctx)
+	if err != nil {
+		return err
+	}
+	exhausted := s.restingSends()
+	for begun := true; begun; {
+		begun = false
+		for i := range sends {
+			send := sends[(i+s.turn)%len(sends)]
+			if exhausted[send.ID] {
+				continue
+			}
+			ok, err := s.begin(ctx, drain, send)
+			if errors.Is(err, store.ErrNotFound) {
+				exhausted[send.ID] = true
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			begun = begun || ok
+		}
+		s.turn++
+	}
+	return nil
+}
+
+// begin leases a chunk of a send and works on it in the background, where its channel has a slot.
+func (s *sender) begin(ctx, drain context.Context, send store.SendableSend) (bool, error) {
+	c := s.channel(send.Channel)
+	if !c.takeSlot() {
+		return false, nil
+	}
+	lease, err := s.db.LeaseChunk(ctx, send.ID, s.o.ID, s.o.Lease)
+	if err != nil {
+		c.giveSlot()
+		return false, err
+	}
+	s.hold(lease, c)
+	s.chunks.Go(func() {
+		defer signal(s.wake)
+		defer c.giveSlot()
+		defer s.release(lease, c)
+		s.work(ctx, drain, c, lease)
+	})
+	return true, nil
+}
+
+// work hands over what a chunk holds and gives the chunk back.
+func (s *sender) work(ctx, drain context.Context, c *channel, lease store.Lease) {
+	log := logr.FromContextOrDiscard(ctx)
+	j, err := s.job(ctx, lease.SendID)
+	if err != nil {
+		if ctx.Err() == nil {
+			log.Error(err, "cannot work on a send for now", "send", lease.SendID)
+			s.rest(lease.SendID)
+		}
+		s.giveBack(drain, lease)
+		return
+	}
+	used, err := c.useConnections(j.Channel)
+	if err != nil {
+		c.report(ctx, nil, err)
+		s.giveBack(drain, lease)
+		return
+	}
+	defer c.doneWith(used)
+	run := &chunkRun{sender: s, channel: c, job: j, transport: used, lease: lease, log: log.WithValues("campaign", j.Campaign, "chunk", lease.Chunk)}
+	run.run(ctx, drain)
+}
+
+// restAfterTrouble is how long a send is let alone that could not be worked on.
+const restAfterTrouble = 10 * time.Second
+
+func (s *sender) rest(sendID int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.resting[sendID] = s.o.Now().Add(restAfterTrouble)
+}
+
+func (s *sender) restingSends() map[int64]bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	resting := map[int64]bool{}
+	for id, until := range s.resting {
+		if s.o.Now().Before(until) {
+			resting[id] = true
+		} else {
+			delete(s.resting, id)
+		}
+	}
+	return resting
+}
+
+func (s *sender) giveBack(drain context.Context, lease store.Lease) {
+	if err := s.db.FinishChunk(drain, lease, nil); err != nil {
+		// The lease runs out by itself.
+		logr.FromContextOrDiscard(drain).V(1).Info("cannot give a chunk back", "send", lease.SendID, "cause", err.Error())
+	}
+}
+
+func (s *sender) channel(name string) *channel {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.channels[name]
+	if c == nil {
+		c = newChannel(s.tenant, name)
+		s.channels[name] = c
+	}
+	return c
+}
+
+// announce tells the operator what was learnt of the channels.
+func (s *sender) announce(ctx context.Context) error {
+	s.mu.Lock()
+	channels := make([]*channel, 0, len(s.channels))
+	for _, c := range s.channels {
+		channels = append(channels, c)
+	}
+	s.mu.Unlock()
+	for _, c := range channels {
+		if err := c.announce(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *sender) hold(lease store.Lease, c *channel) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.leases[lease] = struct{}{}
+	s.o.Metrics.Leases.WithLabelValues(s.credentials.ID, c.name).Inc()
+}
+
+func (s *sender) release(lease store.Lease, c *channel) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.leases, lease)
+	s.o.Metrics.Leases.WithLabelValues(s.credentials.ID, c.name).Dec()
+	for other := range s.leases {
+		if other.SendID == lease.SendID {
+			return
+		}
+	}
+	signal(s.finished)
+}
+
+// renew keeps the leases of the chunks that are being worked on.
+func (s *sender) renew(ctx context.Context) error {
+	s.mu.Lock()
+	leases := make([]store.Lease, 0, len(s.leases))
+	for l := range s.leases {
+		leases = append(leases, l)
+	}
+	s.mu.Unlock()
+	return s.db.RenewLeases(ctx, leases, s.o.Lease)
+}
+
+// job returns what is known of a send, read again when it may have changed. Templates that have not changed are not
+// compiled again.
+func (s *sender) job(ctx context.Context, sendID int64) (*job, error) {
+	s.mu.Lock()
+	known := s.jobs[sendID]
+	s.mu.Unlock()
+	if known != nil && s.o.Now().Sub(known.readAt) < jobAge {
+		return known, nil
+	}
+	stored, err := s.db.LoadSendJob(ctx, sendID)
+	if err != nil {
+		return nil, err
+	}
+	j, err := newJob(stored, known, s.o.Now)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for id, old := range s.jobs {
+		if s.o.Now().Sub(old.readAt) > time.Minute {
+			delete(s.jobs, id)
+		}
+	}
+	s.jobs[sendID] = j
+	return j, nil
+}

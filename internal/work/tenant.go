@@ -1,0 +1,151 @@
+package work
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+
+	"github.com/tertulia-crm/tertulia/internal/credentials"
+	"github.com/tertulia-crm/tertulia/internal/store"
+)
+
+// maxConnections bounds a tenant's pool: two chunks a channel, the loops, and a freeze that holds a lock.
+const maxConnections = 8
+
+// tenant is the work for one tenant.
+type tenant struct {
+	o     Options
+	db    *store.DB
+	notes *statusNotes
+
+	mu          sync.Mutex
+	credentials credentials.Tenant
+}
+
+func newTenant(o Options, c credentials.Tenant) *tenant {
+	return &tenant{o: o, credentials: c, notes: newStatusNotes(o.StatusEvery)}
+}
+
+func (t *tenant) setCredentials(c credentials.Tenant) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.credentials = c
+}
+
+// channelCredentials are the credentials of a channel as they are now; without any, the zero value.
+func (t *tenant) channelCredentials(name string) credentials.Channel {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.credentials.Channels[name]
+}
+
+// run works for the tenant until ctx ends. It returns an error only for what waiting cannot mend.
+func (t *tenant) run(ctx context.Context) error {
+	db, err := store.Open(ctx, t.credentials.DatabaseURL, store.Options{MaxConns: maxConnections, ApplicationName: "tertulia worker"})
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	t.db = db
+	if t.awaitOwnDatabase(ctx); ctx.Err() != nil {
+		return nil
+	}
+	logr.FromContextOrDiscard(ctx).Info("working for the tenant")
+	sender := newSender(t)
+	segments := &segmentLoop{tenant: t}
+	campaigns := newCampaignLoop(t)
+	var loops sync.WaitGroup
+	loops.Go(func() { t.repeat(ctx, "segments", t.o.SegmentPoll, nil, segments.round) })
+	loops.Go(func() { t.repeat(ctx, "campaigns", t.o.CampaignPoll, sender.finished, campaigns.round) })
+	loops.Go(func() { t.repeat(ctx, "sweep", t.o.SweepPoll, nil, t.sweep) })
+	loops.Go(func() { t.repeat(ctx, "status", t.o.StatusEvery/5+1, nil, t.flushNotes) })
+	loops.Go(func() { sender.run(ctx) })
+	loops.Wait()
+	// What the last outcomes changed is told before the connections are closed; the rest of the shutdown does not wait for it.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	for _, name := range t.notes.rest() {
+		if err := t.db.NoteStatusChange(ctx, store.CampaignKind, name); err != nil {
+			return fmt.Errorf("tell the operator of the last outcomes: %w", err)
+		}
+	}
+	return nil
+}
+
+// awaitOwnDatabase waits until the database can be used and belongs to this tenant: nothing is sent from a database whose
+// tenant has another id than the directory says.
+func (t *tenant) awaitOwnDatabase(ctx context.Context) {
+	ctx, found := context.WithCancel(ctx)
+	defer found()
+	t.repeat(ctx, "database", t.o.CampaignPoll, nil, func(ctx context.Context) error {
+		owner, err := t.db.LoadTenant(ctx)
+		if err != nil {
+			return err
+		}
+		if owner.ID != t.credentials.ID {
+			return fmt.Errorf("the database belongs to another tenant, %q", owner.ID)
+		}
+		found()
+		return nil
+	})
+}
+
+// repeat runs f at once, then after every interval and whenever it is woken, until ctx ends. When f fails it waits
+// longer each time, and tells the log once that it fails and once that it works again.
+func (t *tenant) repeat(ctx context.Context, name string, interval time.Duration, wake <-chan struct{}, f func(context.Context) error) {
+	log := logr.FromContextOrDiscard(ctx).WithValues("loop", name)
+	failures := 0
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		case <-wake:
+		}
+		err := f(ctx)
+		wait := interval
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			failures++
+			t.o.Metrics.LoopFailures.WithLabelValues(t.credentials.ID, name).Inc()
+			wait = t.o.DatabaseBackoff.Delay(failures, uint64(len(name)))
+			if failures == 1 {
+				log.Error(err, "the loop fails and tries again", "databaseUnavailable", store.IsUnavailable(err))
+			}
+		case failures > 0:
+			log.Info("the loop works again", "failures", failures)
+			failures = 0
+		}
+		timer.Reset(wait)
+	}
+}
+
+// sweep settles what workers that are gone left behind.
+func (t *tenant) sweep(ctx context.Context) error {
+	if err := t.db.EndDormantSends(ctx); err != nil {
+		return err
+	}
+	campaigns, err := t.db.SweepIntents(ctx, t.o.IntentAge)
+	for _, name := range campaigns {
+		t.notes.touch(name)
+	}
+	return err
+}
+
+// flushNotes tells the operator which campaigns' counts have changed.
+func (t *tenant) flushNotes(ctx context.Context) error {
+	for _, name := range t.notes.due(t.o.Now()) {
+		if err := t.db.NoteStatusChange(ctx, store.CampaignKind, name); err != nil {
+			t.notes.touch(name)
+			return err
+		}
+	}
+	return nil
+}
