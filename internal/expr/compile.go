@@ -214,8 +214,8 @@ func (c *compiler) equality(call ast.CallExpr, negated bool) string {
 	case isNull(right):
 		return c.nullTest(left, negated)
 	}
-	if sql, isCount := c.countTest(call, operators.Equals); isCount {
-		return negateDefinite(sql, negated)
+	if sql, isCount := c.countTest(call, operators.Equals, negated); isCount {
+		return sql
 	}
 	c.checkEnum(left, right)
 	c.checkEnum(right, left)
@@ -237,8 +237,8 @@ func (c *compiler) order(call ast.CallExpr, negated bool) string {
 			return "null"
 		}
 	}
-	if sql, isCount := c.countTest(call, call.FunctionName()); isCount {
-		return negateDefinite(sql, negated)
+	if sql, isCount := c.countTest(call, call.FunctionName(), negated); isCount {
+		return sql
 	}
 	leftType, rightType := c.tree.typeOf(left), c.tree.typeOf(right)
 	leftSQL, rightSQL := c.operand(left), c.operand(right)

@@ -78,9 +78,9 @@ func (c *compiler) from(events ast.Expr) string {
 	return sql
 }
 
-// countTest compiles a comparison of a count with a whole number, which needs no more events than decide it: one for
-// "any" and "none", and one more than the number for the rest.
-func (c *compiler) countTest(call ast.CallExpr, operator string) (sql string, isCount bool) {
+// countTest compiles a comparison of a count with a whole number, or its negation. It reads no more events than decide
+// it: one for "any" and "none", which become exists and not exists, and one more than the number for the rest.
+func (c *compiler) countTest(call ast.CallExpr, operator string, negated bool) (sql string, isCount bool) {
 	events, number := call.Args()[0], call.Args()[1]
 	if isCountCall(number) {
 		events, number = number, events
@@ -93,17 +93,19 @@ func (c *compiler) countTest(call ast.CallExpr, operator string) (sql string, is
 	events = events.AsCall().Target()
 	switch {
 	case operator == operators.Greater && n == 0, operator == operators.GreaterEquals && n == 1:
-		return "exists (select " + c.from(events) + ")", true
+		return negateDefinite(c.exists(events), negated), true
 	case operator == operators.Less && n == 1, operator == operators.LessEquals && n == 0, operator == operators.Equals && n == 0:
-		return "(not exists (select " + c.from(events) + "))", true
+		return negateDefinite(c.exists(events), !negated), true
 	}
 	enough := ""
 	if n < math.MaxInt64 {
 		enough = strconv.FormatInt(max(n, 0)+1, 10)
 	}
 	count := c.count(events, enough)
-	return "(" + count + " " + signs[operator] + " " + c.value(number) + ")", true
+	return negateDefinite("("+count+" "+signs[operator]+" "+c.value(number)+")", negated), true
 }
+
+func (c *compiler) exists(events ast.Expr) string { return "exists (select " + c.from(events) + ")" }
 
 // mirrored are the operators with their sides exchanged.
 var mirrored = map[string]string{

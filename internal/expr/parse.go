@@ -19,6 +19,8 @@ const (
 	maxListItems   = 1000
 )
 
+const tooDeep = "the expression is nested too deeply: split it into several segments"
+
 // position is a place in the source, line and column from 1.
 type position struct {
 	line, column int
@@ -116,6 +118,7 @@ func parse(source string) (*tree, error) {
 		parser.ErrorReportingLimit(maxIssues),
 		parser.ErrorRecoveryLimit(maxIssues),
 		parser.EnableHiddenAccumulatorName(true),
+		parser.EnableVariadicOperatorASTs(true), // a && b && c is one node, and one line of SQL
 	)
 	if err != nil {
 		return nil, err
@@ -123,9 +126,8 @@ func parse(source string) (*tree, error) {
 	input := common.NewTextSource(source)
 	parsed, failed := p.Parse(input)
 	if failed != nil && len(failed.GetErrors()) > 0 {
-		for _, e := range failed.GetErrors() {
-			found.add(position{max(e.Location.Line(), 1), max(e.Location.Column()+1, 1)}, "%s", plainSyntax(e.Message))
-		}
+		first := failed.GetErrors()[0] // the others are mostly its consequences
+		found.add(position{max(first.Location.Line(), 1), max(first.Location.Column()+1, 1)}, "%s", plainSyntax(first.Message))
 		return nil, found.err()
 	}
 	t := &tree{text: []rune(source), source: input, ast: parsed, next: ast.MaxID(parsed)}
@@ -147,6 +149,9 @@ var syntaxWords = strings.NewReplacer(
 
 // plainSyntax rewords a syntax error and drops the list of every token that the grammar would have taken.
 func plainSyntax(message string) string {
+	if strings.Contains(message, "recursion limit") {
+		return tooDeep
+	}
 	message, _, _ = strings.Cut(message, " expecting ")
 	return syntaxWords.Replace(message)
 }
@@ -184,7 +189,7 @@ func (m *measure) visit(e ast.Expr, depth int) {
 		m.issues.add(m.tree.at(e), "the expression is too long: split it into several segments")
 		return
 	case depth > maxDepth:
-		m.issues.add(m.tree.at(e), "the expression is nested too deeply: split it into several segments")
+		m.issues.add(m.tree.at(e), "%s", tooDeep)
 		return
 	}
 	for _, child := range children(e) {

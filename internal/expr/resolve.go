@@ -218,8 +218,7 @@ func (r *resolver) call(e ast.Expr) {
 func (r *resolver) operator(call ast.CallExpr) {
 	equality := call.FunctionName() == operators.Equals || call.FunctionName() == operators.NotEquals
 	for i, arg := range call.Args() {
-		presence := equality && isNull(call.Args()[1-i])
-		r.visit(arg, presence)
+		r.visit(arg, equality && isNull(call.Args()[1-i]))
 	}
 }
 

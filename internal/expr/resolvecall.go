@@ -103,11 +103,11 @@ func (r *resolver) method(e ast.Expr, call ast.CallExpr) {
 	}
 	if !slices.Contains(eventFunctions, name) {
 		r.visit(target, false)
-		valid := stringFunctions
+		valid := slices.Concat(eventFunctions, stringFunctions)
 		if _, isEvents := eventsOf(target); isEvents {
 			valid = eventFunctions
 		}
-		r.unknown(r.tree.at(e), fmt.Sprintf("unknown function %q", name), name, sorted(valid))
+		r.unknown(r.tree.at(e), fmt.Sprintf("unknown function %q", name), name, valid)
 		return
 	}
 	before := len(r.list)
