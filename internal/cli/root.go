@@ -27,5 +27,9 @@ func NewCommand() *cobra.Command {
 		&cobra.Group{ID: "use", Title: "For people:"},
 		&cobra.Group{ID: "run", Title: "Processes, which up and the cluster start:"},
 	)
+	root.AddCommand(
+		NewUpCommand(),
+		NewOperatorCommand(), NewWorkerCommand(),
+	)
 	return root
 }
