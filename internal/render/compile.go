@@ -176,7 +176,7 @@ func (c *compiler) expression(source string, offset int, loop bool,
 		return out
 	}
 	out.eval = eval
-	if plainPath.MatchString(source) {
+	if len(names) == 1 && names[0].kind == variable && plainPath.MatchString(source) { // true and nil are none
 		out.path = strings.Split(source, ".")
 	}
 	return out

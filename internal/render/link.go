@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // A token for unsubscribing is base64url, without padding, of: the version (one byte), send and contact as unsigned
@@ -36,7 +37,7 @@ func SignUnsubscribe(key []byte, sendID, contactID int64) string {
 
 // VerifyUnsubscribe reads a token that SignUnsubscribe made with this key. Any other text gives ErrToken.
 func VerifyUnsubscribe(key []byte, token string) (sendID, contactID int64, err error) {
-	if len(token) > maxToken {
+	if len(token) > maxToken || strings.ContainsAny(token, "\r\n") { // line ends, which base64 skips
 		return 0, 0, ErrToken
 	}
 	b, err := tokenEncoding.DecodeString(token)

@@ -181,7 +181,10 @@ func isPrintableASCII(s string) bool {
 // encodeSubject folds a subject, and encodes it (RFC 2047) where it is not plain ASCII.
 func encodeSubject(s string) string {
 	s = oneLine(s)
-	if isPrintableASCII(s) && !strings.Contains(s, "=?") {
+	if isPrintableASCII(s) {
+		if strings.Contains(s, "=?") {
+			s = asWords(s)
+		}
 		return fold(s, len("Subject: "))
 	}
 	encoder := mime.QEncoding
@@ -190,6 +193,24 @@ func encodeSubject(s string) string {
 	}
 	// A word never holds a blank, so these are the ones between words.
 	return strings.ReplaceAll(encoder.Encode("utf-8", s), " ", "\r\n ")
+}
+
+// asWords encodes ASCII that could be taken for encoded words, which package mime leaves as it is.
+func asWords(s string) string {
+	const most = 18 // bytes of three characters each: a word has 75 at most
+	var b strings.Builder
+	for len(s) > 0 {
+		n := min(most, len(s))
+		b.WriteString("=?utf-8?q?")
+		for _, c := range []byte(s[:n]) {
+			fmt.Fprintf(&b, "=%02X", c)
+		}
+		b.WriteString("?=")
+		if s = s[n:]; s != "" {
+			b.WriteByte(' ')
+		}
+	}
+	return b.String()
 }
 
 func countASCII(s string) (n int) {

@@ -30,7 +30,7 @@ var (
 
 // render renders a part into a new buffer.
 func (p *part) render(vars Vars) ([]byte, error) {
-	s := &state{part: p, vars: vars}
+	s := &state{part: p, vars: vars, out: make([]byte, 0, p.size.Load()+256)}
 	if p.assigns {
 		s.vars = make(map[string]any, len(vars)+4)
 		for k, v := range vars {
@@ -41,6 +41,7 @@ func (p *part) render(vars Vars) ([]byte, error) {
 	if err := s.all(p.nodes); err != nil {
 		return nil, err
 	}
+	p.size.Store(int64(len(s.out)))
 	return s.out, nil
 }
 

@@ -9,6 +9,7 @@ package render
 import (
 	"fmt"
 	"strings"
+	"sync/atomic"
 
 	"github.com/osteele/liquid/expressions"
 )
@@ -71,8 +72,9 @@ type part struct {
 	nodes        []node
 	mode         mode
 	filters      expressions.Config
-	assigns      bool // sets variables, so that it needs a map of its own
-	counts       bool // reads forloop
+	assigns      bool         // sets variables, so that it needs a map of its own
+	counts       bool         // reads forloop
+	size         atomic.Int64 // bytes of the last result: about what the next will need
 }
 
 // mode says how values are written.

@@ -210,9 +210,11 @@ func settle(s []byte) string {
 		if len(out) > 0 && i < len(s) {
 			out = append(out, separator...)
 		}
-		for ; i < len(s) && s[i] != ' ' && (s[i] < '\t' || s[i] > '\r'); i++ {
-			out = append(out, s[i])
+		word := i
+		for i < len(s) && s[i] != ' ' && (s[i] < '\t' || s[i] > '\r') {
+			i++
 		}
+		out = append(out, s[word:i]...)
 	}
 	return string(out)
 }
