@@ -38,19 +38,20 @@ func (r *ContactReader) Next() (store.ContactRow, error) {
 		return store.ContactRow{}, err
 	}
 	reject := func(reason string) (store.ContactRow, error) {
-		return store.ContactRow{}, &RowError{Line: line, Reason: reason, Record: excerpt(cells)}
+		return store.ContactRow{}, &RowError{Line: line, Reason: reason, Record: excerpt(cells[min(r.ahead, len(cells)):])}
 	}
-	if len(cells) != len(r.fields) {
-		return reject(fmt.Sprintf("has %d cells where the header has %d", len(cells), len(r.fields)))
+	if len(cells) != len(r.Header) {
+		return reject(fmt.Sprintf("has %d cells where the header has %d", len(cells), len(r.Header)))
 	}
+	record := cells[r.ahead:]
 	row := store.ContactRow{
 		Line: line, Attributes: r.slab.texts(len(r.Columns.Attributes)), Consents: r.slab.decisions(len(r.Columns.Purposes)),
 	}
 	for i, f := range r.fields {
-		if cells[i] == "" && f.kind != externalID {
+		if record[i] == "" && f.kind != externalID {
 			continue
 		}
-		if err := r.set(&row, f, cells[i]); err != nil {
+		if err := r.set(&row, f, record[i]); err != nil {
 			return reject(f.name + ": " + err.Error())
 		}
 	}
@@ -70,7 +71,7 @@ func (r *ContactReader) Reject(line int64, text, reason string) *RowError {
 	if err != nil {
 		cells = []string{text}
 	}
-	return &RowError{Line: line, Reason: reason, Record: excerpt(cells)}
+	return &RowError{Line: line, Reason: reason, Record: excerpt(cells[min(r.ahead, len(cells)):])}
 }
 
 func (r *ContactReader) set(row *store.ContactRow, f field, cell string) (err error) {

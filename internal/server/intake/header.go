@@ -2,6 +2,7 @@ package intake
 
 import (
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -55,6 +56,7 @@ type ContactReader struct {
 	Columns store.ContactColumns
 
 	csv    *Reader
+	ahead  int // columns before those of fields
 	fields []field
 	checks *checks
 	slab   slab
@@ -69,8 +71,9 @@ func NewContactReader(source *Reader, attributes []crm.Attribute) (*ContactReade
 	}
 	r := &ContactReader{Header: header, csv: source, checks: newChecks()}
 	m := &mapper{reader: r, attributes: attributes, position: map[string]int{}}
-	for i, name := range header {
-		m.column(i+1, name)
+	r.ahead = rejectedColumns(header)
+	for i, name := range header[r.ahead:] {
+		m.column(r.ahead+i+1, name)
 	}
 	if _, ok := m.position["external_id"]; !ok && len(m.problems) == 0 {
 		m.problems = append(m.problems, `the column "external_id" is missing: it holds the source's own id of each person`)
@@ -189,4 +192,32 @@ func (m *mapper) suggestion(name string) string {
 		return hint
 	}
 	return ": declare it as an attribute in the RecordType \"contact\", or remove the column"
+}
+
+// The columns with which a file of rejected rows begins. A file that begins with both is read without them, so that it
+// can be mended and imported as it is.
+const (
+	RejectedLine   = "line"
+	RejectedReason = "reason"
+)
+
+// Header reads the names of a file's columns, nil where they cannot be read, and without those of rejected rows.
+func Header(source io.Reader) []string {
+	r, err := NewReader(source)
+	if err != nil {
+		return nil
+	}
+	header, err := r.header()
+	if err != nil {
+		return nil
+	}
+	return header[rejectedColumns(header):]
+}
+
+// rejectedColumns is how many columns at the beginning tell about a rejection.
+func rejectedColumns(header []string) int {
+	if len(header) > 2 && header[0] == RejectedLine && header[1] == RejectedReason {
+		return 2
+	}
+	return 0
 }

@@ -1,0 +1,280 @@
+package cli
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"github.com/spf13/cobra"
+
+	"github.com/tertulia-crm/tertulia/internal/server/intake"
+)
+
+func newImportEvents() *cobra.Command {
+	var o importOptions
+	cmd := &cobra.Command{
+		Use: "events FILE.ndjson", Short: "Import events from a file of JSON lines",
+		Long: `Imports events, one JSON object a line, as POST /v1/events:batch takes them:
+
+  {"id": "order-17", "name": "purchase", "occurred_at": "2026-11-21T09:00:00Z",
+   "contact": {"external_id": "C0000001"}, "properties": {"amount": "34.50"}}
+
+An event is taken once for each source and id: to import a file again changes nothing. Lines that cannot be used go to
+FILE.rejected.ndjson with their number and the reason, and do not stop the others.`,
+		Example: "  tertulia import events events.ndjson --namespace velo --source shop",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkOutput(o.output); err != nil {
+				return err
+			}
+			client, err := o.access.client(cmd.Context())
+			if err != nil {
+				return err
+			}
+			i := &eventsImport{client: client, name: args[0], source: o.source, stderr: cmd.ErrOrStderr()}
+			summary, err := i.run(cmd.Context())
+			if err != nil {
+				return fmt.Errorf("import events: %w", err)
+			}
+			if o.output == outputJSON {
+				return printJSON(cmd.OutOrStdout(), summary)
+			}
+			summary.print(cmd.OutOrStdout())
+			return nil
+		},
+	}
+	o.addFlags(cmd)
+	return cmd
+}
+
+// eventsSummary is what an import of events did.
+type eventsSummary struct {
+	Events       int64   `json:"events"`
+	Accepted     int64   `json:"accepted"`
+	Duplicate    int64   `json:"duplicate"`
+	Rejected     int64   `json:"rejected"`
+	Changed      bool    `json:"changed"`
+	Seconds      float64 `json:"seconds"`
+	RejectedFile string  `json:"rejected_file,omitempty"`
+}
+
+func (s eventsSummary) total() int64 { return s.Accepted + s.Duplicate + s.Rejected }
+
+func (s eventsSummary) print(w io.Writer) {
+	fmt.Fprintf(w, "%d events in %s (%.0f/s): %d accepted, %d taken before, %d rejected.\n",
+		s.Events, time.Duration(s.Seconds*float64(time.Second)).Round(10*time.Millisecond), float64(s.Events)/max(s.Seconds, 0.001),
+		s.Accepted, s.Duplicate, s.Rejected)
+	if !s.Changed {
+		fmt.Fprintln(w, "Nothing changed: all of it was there already.")
+	}
+	if s.RejectedFile != "" {
+		fmt.Fprintf(w, "The rejected events are in %s, each with its line and the reason.\n", s.RejectedFile)
+	}
+}
+
+const (
+	eventsBatch  = 1000    // what the server takes at a time
+	eventsBytes  = 4 << 20 // of a batch
+	maxEventLine = 256 << 10
+	patience     = 2 * time.Minute
+)
+
+// eventLine is an event with its place in the file.
+type eventLine struct {
+	line int64
+	raw  []byte
+	item intake.EventItem
+}
+
+// eventsImport is one run of `tertulia import events`.
+type eventsImport struct {
+	client   *tenantClient
+	name     string
+	source   string
+	stderr   io.Writer
+	summary  eventsSummary
+	rejected *os.File
+}
+
+func (i *eventsImport) run(ctx context.Context) (eventsSummary, error) {
+	file, size, err := openFile(i.name)
+	if err != nil {
+		return i.summary, err
+	}
+	defer func() { _ = file.Close() }()
+	bar := newProgress(i.stderr, size, "events")
+	err = i.sendAll(ctx, file, bar)
+	bar.done()
+	if closed := i.closeRejected(); err == nil {
+		err = closed
+	}
+	i.summary.Events, i.summary.Seconds, i.summary.Changed = i.summary.total(), bar.took().Seconds(), i.summary.Accepted > 0
+	return i.summary, err
+}
+
+func (i *eventsImport) sendAll(ctx context.Context, file io.Reader, bar *progress) error {
+	lines := bufio.NewReaderSize(file, maxEventLine)
+	var batch []eventLine
+	var read, size, line int64
+	flush := func() error {
+		if len(batch) == 0 {
+			return nil
+		}
+		if err := i.send(ctx, batch); err != nil {
+			return fmt.Errorf("lines %d to %d (run the import again, it takes up what is missing): %w", batch[0].line, batch[len(batch)-1].line, err)
+		}
+		batch, size = batch[:0], 0
+		bar.show(read, i.summary.total(), "")
+		return nil
+	}
+	for {
+		raw, n, err := readLine(lines)
+		if errors.Is(err, io.EOF) {
+			return flush()
+		}
+		line, read = line+1, read+n
+		if err != nil && !errors.Is(err, errLongLine) {
+			return fmt.Errorf("read the file: %w", err)
+		}
+		if len(bytes.TrimSpace(raw)) == 0 {
+			continue
+		}
+		event, reason := i.parse(line, raw, err)
+		if reason != "" {
+			if err := i.reject(line, reason, raw); err != nil {
+				return err
+			}
+			continue
+		}
+		batch, size = append(batch, event), size+int64(len(raw))
+		if len(batch) == eventsBatch || size > eventsBytes {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+var errLongLine = errors.New("the line is too long")
+
+// readLine reads a line and tells how many bytes it took. Of one that is too long it returns the beginning.
+func readLine(r *bufio.Reader) (line []byte, size int64, err error) {
+	part, err := r.ReadSlice('\n')
+	line, size = bytes.Clone(part), int64(len(part))
+	for errors.Is(err, bufio.ErrBufferFull) {
+		part, err = r.ReadSlice('\n')
+		size += int64(len(part))
+		if !errors.Is(err, bufio.ErrBufferFull) && (err == nil || errors.Is(err, io.EOF)) {
+			return line[:1000], size, errLongLine
+		}
+	}
+	if errors.Is(err, io.EOF) && size > 0 {
+		err = nil // the last line needs no line break
+	}
+	return line, size, err
+}
+
+func (i *eventsImport) parse(line int64, raw []byte, err error) (e eventLine, reason string) {
+	if err != nil {
+		return e, fmt.Sprintf("the line is longer than %d KiB", maxEventLine>>10)
+	}
+	e = eventLine{line: line, raw: raw}
+	decoder := json.NewDecoder(bytes.NewReader(raw))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&e.item); err != nil {
+		return e, "is no event: " + strings.TrimPrefix(err.Error(), "json: ")
+	}
+	if decoder.More() {
+		return e, "holds more than one JSON value"
+	}
+	if e.item.Source == "" {
+		e.item.Source = i.source
+	}
+	return e, ""
+}
+
+// send sends a batch, again while the server or its database is away: events are taken once.
+func (i *eventsImport) send(ctx context.Context, batch []eventLine) error {
+	request := struct {
+		Events []intake.EventItem `json:"events"`
+	}{}
+	for _, e := range batch {
+		request.Events = append(request.Events, e.item)
+	}
+	type answer struct {
+		Accepted  int64 `json:"accepted"`
+		Duplicate int64 `json:"duplicate"`
+		Results   []struct {
+			Index int    `json:"index"`
+			Error string `json:"error"`
+		} `json:"results"`
+	}
+	got, err := backoff.Retry(ctx, func() (answer, error) {
+		var a answer
+		err := i.client.call(ctx, http.MethodPost, "/v1/events:batch", request, &a)
+		if err != nil && !temporary(err) {
+			err = backoff.Permanent(err)
+		}
+		return a, err
+	}, backoff.WithMaxElapsedTime(patience))
+	if err != nil {
+		return err
+	}
+	i.summary.Accepted += got.Accepted
+	i.summary.Duplicate += got.Duplicate
+	for _, result := range got.Results {
+		if result.Error == "" || result.Index < 0 || result.Index >= len(batch) {
+			continue
+		}
+		if err := i.reject(batch[result.Index].line, result.Error, batch[result.Index].raw); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (i *eventsImport) reject(line int64, reason string, raw []byte) error {
+	i.summary.Rejected++
+	if i.rejected == nil {
+		i.summary.RejectedFile = rejectedName(i.name)
+		file, err := os.OpenFile(i.summary.RejectedFile, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600) // it holds people
+		if err != nil {
+			return fmt.Errorf("keep rejected events: %w", err)
+		}
+		i.rejected = file
+	}
+	row := struct {
+		Line   int64           `json:"line"`
+		Reason string          `json:"reason"`
+		Event  json.RawMessage `json:"event,omitempty"`
+		Text   string          `json:"text,omitempty"` // of a line that is no JSON
+	}{Line: line, Reason: reason, Event: bytes.TrimSpace(raw)}
+	if !json.Valid(raw) {
+		row.Event, row.Text = nil, strings.ToValidUTF8(string(bytes.TrimSpace(raw)), "\uFFFD")
+	}
+	if err := json.NewEncoder(i.rejected).Encode(row); err != nil {
+		return fmt.Errorf("keep rejected events: %w", err)
+	}
+	return nil
+}
+
+// closeRejected finishes the file. Where nothing was rejected, the file of an earlier run is removed: it would mislead.
+func (i *eventsImport) closeRejected() error {
+	if i.rejected != nil {
+		return i.rejected.Close()
+	}
+	if err := os.Remove(rejectedName(i.name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("remove the rejected events of an earlier run: %w", err)
+	}
+	return nil
+}

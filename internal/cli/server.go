@@ -1,0 +1,50 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"k8s.io/klog/v2/textlogger"
+
+	"github.com/tertulia-crm/tertulia/internal/server"
+)
+
+// NewServerCommand is `tertulia server`: the HTTP API and the pages behind links in mails.
+func NewServerCommand() *cobra.Command {
+	var listen string
+	var roots, dirs []string
+	cmd := &cobra.Command{
+		Use:     "server",
+		GroupID: "run",
+		Short:   "Serve the HTTP API and the pages behind links in mails",
+		Long: "Serves the tenants whose directories it is given: under /t/<id>, and at the host of a tenant's public URL where that has no path.\n\n" +
+			"It holds no Kubernetes credentials. /healthz tells that it lives, /readyz that a tenant's database answers, /metrics is for Prometheus.",
+		Example: "  tertulia server --listen 127.0.0.1:8080 --tenants /var/lib/tertulia/tenants",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if len(roots)+len(dirs) == 0 {
+				return errors.New("give --tenants or --tenant-dir: without a tenant there is nothing to serve")
+			}
+			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
+			defer stop()
+			var config net.ListenConfig
+			listener, err := config.Listen(ctx, "tcp", listen)
+			if err != nil {
+				return fmt.Errorf("listen: %w", err)
+			}
+			log := textlogger.NewLogger(textlogger.NewConfig(textlogger.Output(cmd.ErrOrStderr()))).WithName("server")
+			log.Info("Serving", "address", listener.Addr().String())
+			return server.New(server.Options{Roots: roots, Dirs: dirs, Version: version, Log: log}).Run(ctx, listener)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&listen, "listen", "127.0.0.1:8080", "where to listen for HTTP")
+	flags.StringArrayVar(&roots, "tenants", nil, "a directory of tenant directories; new ones are noticed within two seconds (repeatable)")
+	flags.StringArrayVar(&dirs, "tenant-dir", nil, "the directory of one tenant (repeatable)")
+	return cmd
+}

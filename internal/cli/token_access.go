@@ -1,0 +1,194 @@
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/clientcmd"
+)
+
+// adminSecret is where the operator keeps a tenant's admin token: who may read it is the tenant's admin.
+const adminSecret = "tertulia-admin"
+
+// accessOptions are the flags by which the verbs that speak HTTP find a tenant's server.
+type accessOptions struct {
+	kubeconfig, context, namespace string
+	server, token                  string
+}
+
+func (o *accessOptions) addFlags(cmd *cobra.Command) {
+	flags := cmd.Flags()
+	flags.StringVarP(&o.namespace, "namespace", "n", "", "the tenant's namespace (default: that of the kubeconfig's context)")
+	flags.StringVar(&o.kubeconfig, "kubeconfig", "", "the kubeconfig file (default: $KUBECONFIG, else ~/.kube/config)")
+	flags.StringVar(&o.context, "context", "", "the kubeconfig's context (default: the current one)")
+	flags.StringVar(&o.server, "server", os.Getenv("TERTULIA_SERVER"), "the tenant's URL, instead of the one in the Secret "+adminSecret+" ($TERTULIA_SERVER)")
+	flags.StringVar(&o.token, "token", "", "a bearer token, instead of the one in the Secret "+adminSecret+" ($TERTULIA_TOKEN, which other users of the machine cannot see)")
+}
+
+// tenantClient speaks to one tenant's server.
+type tenantClient struct {
+	base  string
+	token string
+	http  *http.Client
+}
+
+// client finds the tenant's server and token: from the flags, else from the tenant's namespace.
+func (o *accessOptions) client(ctx context.Context) (*tenantClient, error) {
+	c := &tenantClient{base: o.server, token: o.token, http: &http.Client{Transport: &http.Transport{
+		Proxy: http.ProxyFromEnvironment, TLSHandshakeTimeout: 10 * time.Second, MaxIdleConnsPerHost: 4, IdleConnTimeout: time.Minute,
+	}}}
+	if c.token == "" {
+		c.token = os.Getenv("TERTULIA_TOKEN")
+	}
+	if c.base == "" || c.token == "" {
+		if err := o.readSecret(ctx, c); err != nil {
+			return nil, err
+		}
+	}
+	u, err := url.Parse(c.base)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return nil, fmt.Errorf("the server's URL %q must look like https://crm.velo.example", c.base)
+	}
+	c.base = strings.TrimSuffix(c.base, "/")
+	return c, nil
+}
+
+func (o *accessOptions) readSecret(ctx context.Context, c *tenantClient) error {
+	rules := clientcmd.NewDefaultClientConfigLoadingRules()
+	rules.ExplicitPath = o.kubeconfig
+	loader := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: o.context})
+	config, err := loader.ClientConfig()
+	if err != nil {
+		return fmt.Errorf("read the kubeconfig (or give --server and --token): %w", err)
+	}
+	namespace := o.namespace
+	if namespace == "" {
+		if namespace, _, err = loader.Namespace(); err != nil {
+			return fmt.Errorf("read the kubeconfig's namespace: %w", err)
+		}
+	}
+	config.Timeout = 15 * time.Second
+	cluster, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return fmt.Errorf("connect to the cluster: %w", err)
+	}
+	secret, err := cluster.CoreV1().Secrets(namespace).Get(ctx, adminSecret, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return fmt.Errorf("namespace %q has no Secret %q: is there a CRMTenant in it, and is it Ready? (kubectl get crmtenants -n %s)", namespace, adminSecret, namespace)
+	}
+	if err != nil {
+		return fmt.Errorf("read Secret %s/%s: %w", namespace, adminSecret, err)
+	}
+	if c.base == "" {
+		c.base = string(secret.Data["server"])
+	}
+	if c.token == "" {
+		c.token = string(secret.Data["token"])
+	}
+	if c.base == "" || c.token == "" {
+		return fmt.Errorf("Secret %s/%s lacks its key \"server\" or \"token\"", namespace, adminSecret) //nolint:revive,staticcheck // Secret is a kind's name
+	}
+	return nil
+}
+
+// serverError is a problem (RFC 9457) that the server answered with.
+type serverError struct {
+	Status int    `json:"status"`
+	Detail string `json:"detail"`
+	Errors []struct {
+		Message  string `json:"message"`
+		Location string `json:"location"`
+	} `json:"errors"`
+}
+
+// Error implements error.
+func (e *serverError) Error() string {
+	text := e.Detail
+	if text == "" {
+		text = fmt.Sprintf("the server answered with status %d", e.Status)
+	}
+	for _, item := range e.Errors {
+		text += "\n  " + strings.TrimSpace(item.Location+" "+item.Message)
+	}
+	return text
+}
+
+// temporary tells whether the same request may succeed later.
+func temporary(err error) bool {
+	var problem *serverError
+	if errors.As(err, &problem) {
+		return problem.Status == http.StatusServiceUnavailable || problem.Status == http.StatusTooManyRequests || problem.Status == http.StatusBadGateway
+	}
+	var transport *url.Error
+	return errors.As(err, &transport) && !errors.Is(err, context.Canceled)
+}
+
+const (
+	maxAnswer   = 16 << 20
+	callTimeout = time.Minute
+)
+
+// call sends a JSON request and reads the JSON answer into out, which may be nil.
+func (c *tenantClient) call(ctx context.Context, method, path string, in, out any) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	var body io.Reader
+	if in != nil {
+		encoded, err := json.Marshal(in)
+		if err != nil {
+			return fmt.Errorf("encode the request: %w", err)
+		}
+		body = bytes.NewReader(encoded)
+	}
+	answer, err := c.send(ctx, method, path, "application/json", body)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = answer.Body.Close() }()
+	if out == nil {
+		return nil
+	}
+	if err := json.NewDecoder(io.LimitReader(answer.Body, maxAnswer)).Decode(out); err != nil {
+		return fmt.Errorf("read the server's answer: %w", err)
+	}
+	return nil
+}
+
+// send sends a request and returns the answer, or a *serverError for one that is none of success.
+func (c *tenantClient) send(ctx context.Context, method, path, contentType string, body io.Reader) (*http.Response, error) {
+	request, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
+	if err != nil {
+		return nil, fmt.Errorf("prepare the request: %w", err)
+	}
+	request.Header.Set("Authorization", "Bearer "+c.token)
+	if body != nil {
+		request.Header.Set("Content-Type", contentType)
+	}
+	answer, err := c.http.Do(request)
+	if err != nil {
+		return nil, fmt.Errorf("reach the server: %w", err)
+	}
+	if answer.StatusCode < 300 {
+		return answer, nil
+	}
+	defer func() { _ = answer.Body.Close() }()
+	problem := &serverError{}
+	if json.NewDecoder(io.LimitReader(answer.Body, maxAnswer)).Decode(problem) != nil {
+		problem = &serverError{}
+	}
+	problem.Status = answer.StatusCode
+	return nil, problem
+}
