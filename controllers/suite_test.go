@@ -1,0 +1,176 @@
+package controllers_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+	"sigs.k8s.io/yaml"
+
+	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/tertulia-crm/tertulia/api/v1alpha1"
+	"github.com/tertulia-crm/tertulia/controllers"
+	"github.com/tertulia-crm/tertulia/controllers/tenancy"
+	"github.com/tertulia-crm/tertulia/internal/credentials"
+	"github.com/tertulia-crm/tertulia/internal/local/controlplanetest"
+	"github.com/tertulia-crm/tertulia/internal/local/postgres"
+	"github.com/tertulia-crm/tertulia/internal/store"
+)
+
+// world is what the tests of this package share: an API server, a PostgreSQL and one operator over both. The operator
+// acts as a user who has the rights of the generated role and no others.
+type world struct {
+	api      client.Client // as an administrator
+	server   *postgres.Server
+	cluster  *store.Cluster
+	tenants  *tenancy.Registry
+	root     string // of the tenant directories
+	writes   atomic.Int64
+	stop     context.CancelFunc
+	finished chan error
+}
+
+var shared struct {
+	once  sync.Once
+	world *world
+	err   error
+	dir   string
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if err := errors.Join(stopWorld(), controlplanetest.Stop()); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = max(code, 1)
+	}
+	os.Exit(code)
+}
+
+func stopWorld() error {
+	w := shared.world
+	if w == nil {
+		return os.RemoveAll(shared.dir)
+	}
+	w.stop()
+	err := <-w.finished
+	w.cluster.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	return errors.Join(err, w.server.Stop(ctx), os.RemoveAll(shared.dir))
+}
+
+func inWorld(t *testing.T) *world {
+	t.Helper()
+	plane := controlplanetest.Shared(t)
+	shared.once.Do(func() { shared.world, shared.err = startWorld(plane.Config()) })
+	if shared.err != nil {
+		t.Fatal(shared.err)
+	}
+	return shared.world
+}
+
+func startWorld(config *rest.Config) (*world, error) {
+	ctrl.SetLogger(logr.Discard())
+	scheme := runtime.NewScheme()
+	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
+		return nil, err
+	}
+	config.QPS, config.Burst = 500, 1000
+	api, err := client.New(config, client.Options{Scheme: scheme})
+	if err != nil {
+		return nil, err
+	}
+	if shared.dir, err = os.MkdirTemp("", "tertulia-controllers-"); err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	defer cancel()
+	w := &world{api: api, root: filepath.Join(shared.dir, "tenants"), finished: make(chan error, 1)}
+	// Autovacuum writes by itself; a test counts what we write.
+	w.server, err = postgres.Start(ctx, postgres.Options{Dir: filepath.Join(shared.dir, "data"), Settings: map[string]string{"autovacuum": "off"}})
+	if err != nil {
+		return nil, err
+	}
+	if w.cluster, err = store.OpenCluster(ctx, w.server.URL("postgres")); err != nil {
+		return nil, err
+	}
+	if err := grantOperator(ctx, api); err != nil {
+		return nil, err
+	}
+	return w, w.startOperator(config, scheme)
+}
+
+const operatorUser = "operator-under-test"
+
+// grantOperator binds the generated roles to the user as whom the operator acts.
+func grantOperator(ctx context.Context, api client.Client) error {
+	text, err := os.ReadFile("../config/rbac/role.yaml")
+	if err != nil {
+		return err
+	}
+	role := &rbacv1.ClusterRole{}
+	if err := yaml.Unmarshal(firstDocument(text), role); err != nil {
+		return err
+	}
+	binding := &rbacv1.ClusterRoleBinding{
+		ObjectMeta: metav1.ObjectMeta{Name: operatorUser},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: role.Name},
+		Subjects:   []rbacv1.Subject{{Kind: rbacv1.UserKind, APIGroup: rbacv1.GroupName, Name: operatorUser}},
+	}
+	return errors.Join(api.Create(ctx, role), api.Create(ctx, binding))
+}
+
+func (w *world) startOperator(config *rest.Config, scheme *runtime.Scheme) error {
+	config = rest.CopyConfig(config)
+	config.Impersonate = rest.ImpersonationConfig{UserName: operatorUser}
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return countingTransport{next, &w.writes} })
+	readOwnWrites := true
+	mgr, err := ctrl.NewManager(config, ctrl.Options{
+		Scheme:  scheme,
+		Client:  client.Options{Cache: &client.CacheOptions{EnableReadYourWritesConsistency: &readOwnWrites}},
+		Metrics: metricsserver.Options{BindAddress: "0"},
+	})
+	if err != nil {
+		return err
+	}
+	w.tenants, err = controllers.Setup(mgr, controllers.Options{
+		Cluster: w.cluster, Credentials: &credentials.Directory{Root: w.root}, ServerURL: "http://127.0.0.1:8080", PollInterval: 50 * time.Millisecond,
+	})
+	if err != nil {
+		return err
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	w.stop = stop
+	go func() { w.finished <- mgr.Start(ctx) }()
+	return nil
+}
+
+// countingTransport counts the requests that change something.
+type countingTransport struct {
+	next   http.RoundTripper
+	writes *atomic.Int64
+}
+
+// RoundTrip implements http.RoundTripper.
+func (c countingTransport) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		c.writes.Add(1)
+	}
+	return c.next.RoundTrip(r)
+}
