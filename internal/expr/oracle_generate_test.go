@@ -89,10 +89,10 @@ func (g *generator) condition() node {
 		return g.connective()
 	}
 	leaves := []func() node{
-		g.comparison, g.comparison, g.comparison, g.nullTest, g.presence, g.inList, g.search, g.booleanLeaf,
+		g.comparison, g.comparison, g.comparison, g.nullTest, g.presence, g.inList, g.search, g.booleanLeaf, g.inTags, g.consented,
 	}
 	if g.event == nil {
-		leaves = append(leaves, g.inTags, g.consented, g.countTest, g.countTest)
+		leaves = append(leaves, g.countTest, g.countTest, g.countTest)
 	}
 	return pick(g.t, leaves)()
 }

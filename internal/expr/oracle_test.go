@@ -4,16 +4,19 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"pgregory.net/rapid"
 
 	"github.com/tertulia-crm/tertulia/internal/crm"
 	"github.com/tertulia-crm/tertulia/internal/expr"
+	"github.com/tertulia-crm/tertulia/internal/store"
 	"github.com/tertulia-crm/tertulia/internal/store/storetest"
 )
 
@@ -90,27 +93,45 @@ func TestOracle(t *testing.T) {
 }
 
 // oracleDatabase has the columns of every check, and a clock that stands still: a function that hides the server's own.
+// It sorts and folds texts as ICU does and lives in a far time zone, because an answer must not depend on either.
 func oracleDatabase(ctx context.Context, t *testing.T) *pgx.Conn {
-	db := storetest.New(t)
-	pooled, err := db.Pool.Acquire(ctx)
+	const name = "expr_oracle"
+	admin := connect(ctx, t, storetest.AdminURL(t))
+	execute(ctx, t, admin, "create database "+name+" template template0 encoding 'UTF8' locale_provider icu icu_locale 'und'")
+	t.Cleanup(func() { execute(ctx, t, admin, "drop database "+name+" with (force)") })
+	address, err := url.Parse(storetest.AdminURL(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(pooled.Release)
-	statements := []string{
-		"create schema stopped",
-		"create function stopped.statement_timestamp() returns timestamptz stable language sql as $$ select timestamptz '" + clock.Format("2006-01-02T15:04:05Z") + "' $$",
-		"set search_path = stopped, tertulia, pg_catalog",
+	address.Path = "/" + name
+	if _, err := store.Migrate(ctx, address.String(), store.Options{}); err != nil {
+		t.Fatal(err)
 	}
+	conn := connect(ctx, t, address.String())
+	execute(ctx, t, conn, "create schema stopped")
+	execute(ctx, t, conn, "create function stopped.statement_timestamp() returns timestamptz stable language sql as $$ select timestamptz '"+
+		clock.Format(time.RFC3339)+"' $$")
+	execute(ctx, t, conn, "set search_path = stopped, tertulia, pg_catalog")
+	execute(ctx, t, conn, "set time zone 'Pacific/Kiritimati'")
 	for _, a := range columns {
-		statements = append(statements, fmt.Sprintf("alter table contact add column %s %s", a.Column(), a.Type.SQLType()))
+		execute(ctx, t, conn, fmt.Sprintf("alter table contact add column %s %s", a.Column(), a.Type.SQLType()))
 	}
-	for _, s := range statements {
-		if _, err := pooled.Exec(ctx, s); err != nil {
-			t.Fatalf("%s: %v", s, err)
-		}
+	return conn
+}
+
+func connect(ctx context.Context, t *testing.T, address string) *pgx.Conn {
+	conn, err := pgx.Connect(ctx, address)
+	if err != nil {
+		t.Fatal(err)
 	}
-	return pooled.Conn()
+	t.Cleanup(func() { _ = conn.Close(ctx) })
+	return conn
+}
+
+func execute(ctx context.Context, t *testing.T, conn *pgx.Conn, sql string) {
+	if _, err := conn.Exec(ctx, sql); err != nil {
+		t.Fatalf("%s: %v", sql, err)
+	}
 }
 
 // drawSchema takes some of the columns, and makes some of those personal.
