@@ -32,7 +32,7 @@ type upOptions struct {
 const maxWorkers = 64
 
 // stopTimeout bounds the ordered stop; what still runs then is killed.
-const stopTimeout = 30 * time.Second
+const stopTimeout = 45 * time.Second
 
 // NewUpCommand is `tertulia up`: everything on this machine, for authors of manifests, for demonstrations and for tests.
 func NewUpCommand() *cobra.Command {
@@ -51,7 +51,7 @@ func NewUpCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := signal.NotifyContext(cmd.Context(), endingSignals()...)
 			defer stop()
-			return runUp(ctx, stop, o, cmd.OutOrStdout(), cmd.ErrOrStderr())
+			return runUp(ctx, o, cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
 	flags := cmd.Flags()
@@ -90,7 +90,7 @@ func defaultDataDir() string {
 }
 
 // complete checks the flags and makes them whole: absolute paths, and ports where 0 asked for any.
-func (o *upOptions) complete() error {
+func (o *upOptions) complete(ctx context.Context) error {
 	switch {
 	case o.output != "text" && o.output != "json":
 		return fmt.Errorf(`--output %q: say "text" or "json"`, o.output)
@@ -109,7 +109,7 @@ func (o *upOptions) complete() error {
 			return fmt.Errorf("--manifests %s: it is not a directory", directory)
 		}
 	}
-	if o.listen, err = settleAddress(o.listen); err != nil {
+	if o.listen, err = settleAddress(ctx, o.listen); err != nil {
 		return fmt.Errorf("--listen: %w", err)
 	}
 	return nil
@@ -117,8 +117,8 @@ func (o *upOptions) complete() error {
 
 // settleAddress checks that an address can be listened on, which says "address already in use" at once and by the flag's name
 // rather than in a child's log, and chooses the port where it is 0.
-func settleAddress(address string) (string, error) {
-	listener, err := net.Listen("tcp", address)
+func settleAddress(ctx context.Context, address string) (string, error) {
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 	if err != nil {
 		return "", err
 	}
@@ -142,17 +142,17 @@ func reachable(address string) string {
 	return net.JoinHostPort(host, port)
 }
 
-// runUp runs everything until ctx ends. stopSignals gives the signals back, so that a second Ctrl-C ends this process at once (and
-// the kernel then asks the children to end).
-func runUp(ctx context.Context, stopSignals func(), o upOptions, out, progress io.Writer) (err error) {
+// runUp runs everything until ctx ends, and then stops it in order. A second Ctrl-C cuts that short: what still runs is killed.
+func runUp(ctx context.Context, o upOptions, out, progress io.Writer) (err error) {
 	u, err := openUp(o, progress)
 	if err != nil {
 		return err
 	}
 	defer func() {
-		stopSignals()
 		stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
 		defer cancel()
+		stopping, release := signal.NotifyContext(stopping, endingSignals()...)
+		defer release()
 		err = errors.Join(err, u.stop(stopping))
 	}()
 	if err := u.start(ctx); err != nil {

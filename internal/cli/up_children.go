@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -18,14 +19,15 @@ import (
 // Bounds on the children's start and end.
 const (
 	childReadyTimeout = time.Minute
-	// childGrace lets a worker finish the messages that it has handed over.
-	childGrace = 20 * time.Second
+	// childGrace is more than a worker gives to the messages that it has handed over.
+	childGrace = 30 * time.Second
 )
 
 // child is one of our own commands, run as a process.
 type child struct {
 	name   string
 	args   []string
+	env    []string
 	health string // URL
 }
 
@@ -46,7 +48,7 @@ func (u *up) startChildren(ctx context.Context) error {
 	starting, ctx := errgroup.WithContext(ctx)
 	for _, c := range children {
 		process, err := supervise.Start(ctx, supervise.Command{
-			Name: c.name, Path: program, Args: c.args, Grace: childGrace,
+			Name: c.name, Path: program, Args: c.args, Env: c.env, Grace: childGrace,
 			Log: u.path("logs", c.name+".log"), PIDFile: u.path("run", c.name+".pid"),
 		})
 		if err != nil {
@@ -54,15 +56,14 @@ func (u *up) startChildren(ctx context.Context) error {
 			break
 		}
 		starting.Go(func() error {
-			err := process.AwaitReady(ctx, childReadyTimeout, supervise.Healthy(c.health))
-			// Kept even when it is not ready, so that it is stopped with the others.
-			u.mu.Lock()
-			u.children = append(u.children, supervise.Keep(process, u.log))
-			u.mu.Unlock()
-			if err == nil {
-				u.say("%s ready", c.name)
+			if err := process.AwaitReady(ctx, childReadyTimeout, supervise.Healthy(c.health)); err != nil {
+				return errors.Join(err, process.Stop(ctx))
 			}
-			return err
+			u.say("%s ready", c.name)
+			u.mu.Lock()
+			defer u.mu.Unlock()
+			u.children = append(u.children, supervise.Keep(process, u.log))
+			return nil
 		})
 	}
 	return starting.Wait()
@@ -93,9 +94,11 @@ func (u *up) planChildren() ([]child, error) {
 	operatorHealth, operatorMetrics := next(), next()
 	children := []child{
 		{
-			name: "operator", health: "http://" + operatorHealth + "/healthz",
+			name: "operator", health: "http://" + operatorHealth + "/readyz",
+			// Everybody on the machine can read a process's arguments, so the password is not among them.
+			env: []string{databaseURLVariable + "=" + u.adminURL},
 			args: []string{
-				"operator", "--kubeconfig", u.plane.Kubeconfig(), "--database-url", u.adminURL, "--tenants", u.path("tenants"),
+				"operator", "--kubeconfig", u.plane.Kubeconfig(), "--tenants", u.path("tenants"),
 				"--server-url", u.serverURL(), "--health-listen", operatorHealth, "--metrics-listen", operatorMetrics,
 			},
 		},

@@ -9,10 +9,10 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
-	"github.com/jackc/pgx/v5"
 
 	"github.com/tertulia-crm/tertulia/internal/local/ports"
 	"github.com/tertulia-crm/tertulia/internal/local/postgres"
+	"github.com/tertulia-crm/tertulia/internal/store"
 )
 
 const (
@@ -52,11 +52,15 @@ func (u *up) startDatabase(ctx context.Context) error {
 func checkDatabase(ctx context.Context, url string) error {
 	ctx, cancel := context.WithTimeout(ctx, databaseTimeout)
 	defer cancel()
-	conn, err := pgx.Connect(ctx, url) // its errors leave the password out
+	db, err := store.Open(ctx, url, store.Options{MaxConns: 1, ApplicationName: "tertulia-up"})
 	if err != nil {
+		return fmt.Errorf("read --database-url: %w", err)
+	}
+	defer db.Close()
+	if err := db.Pool.Ping(ctx); err != nil { // its errors leave the password out
 		return fmt.Errorf("connect to the PostgreSQL of --database-url: %w", err)
 	}
-	return conn.Close(ctx)
+	return nil
 }
 
 // localDatabase is a PostgreSQL of our own, started again when it ends by itself.

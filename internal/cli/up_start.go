@@ -73,7 +73,7 @@ func (u *up) start(ctx context.Context) error {
 	if err := supervise.EndLeftovers(ctx, u.path("run"), supervise.DefaultGrace); err != nil {
 		return fmt.Errorf("end what an earlier `tertulia up` left: %w", err)
 	}
-	if err := u.options.complete(); err != nil {
+	if err := u.options.complete(ctx); err != nil {
 		return err
 	}
 	// The mailbox first: an address in use is best known before anything else has been started.

@@ -29,6 +29,14 @@ const (
 	mailPolicy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; form-action 'none'; sandbox allow-popups allow-popups-to-escape-sandbox"
 )
 
+// words are what the pages' templates can say of times, sizes and lists.
+var words = template.FuncMap{
+	"when":    when,
+	"briefly": func(t time.Time) string { return briefly(t, time.Now()) },
+	"size":    humanSize,
+	"join":    func(list []string) string { return strings.Join(list, ", ") },
+}
+
 // site serves web pages and JSON over a store.
 type site struct {
 	store     *Store
@@ -47,9 +55,8 @@ type site struct {
 func NewHandler(store *Store) http.Handler {
 	s := &site{store: store, templates: map[string]*template.Template{}}
 	for _, name := range []string{"list", "message", "problem"} {
-		s.templates[name] = template.Must(template.New("frame.html").Funcs(template.FuncMap{
-			"when": when, "size": humanSize, "join": func(list []string) string { return strings.Join(list, ", ") },
-		}).ParseFS(pages, "pages/frame.html", "pages/"+name+".html"))
+		frame := template.New("frame.html").Funcs(words)
+		s.templates[name] = template.Must(frame.ParseFS(pages, "pages/frame.html", "pages/"+name+".html"))
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", s.list)
@@ -257,6 +264,19 @@ func (s *site) render(w http.ResponseWriter, code int, name string, data any) {
 }
 
 func when(t time.Time) string { return t.Local().Format("2 Jan 2006 15:04:05") }
+
+// briefly is for lists: today's mail by the time, older mail by the day.
+func briefly(t, now time.Time) string {
+	t, now = t.Local(), now.Local()
+	switch {
+	case t.Year() != now.Year():
+		return t.Format("2 Jan 2006")
+	case t.YearDay() != now.YearDay():
+		return t.Format("2 Jan 15:04")
+	default:
+		return t.Format("15:04:05")
+	}
+}
 
 func humanSize(bytes int) string {
 	switch {

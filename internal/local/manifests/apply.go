@@ -29,7 +29,7 @@ type application struct {
 }
 
 func (n application) problem(err error) Problem {
-	return Problem{File: n.file, Object: n.ref.String(), Err: err}
+	return Problem{File: n.file, Object: n.String(), Err: err}
 }
 
 func (n application) record(applied bool) record {
@@ -73,7 +73,7 @@ func (a *Applier) applyAll(ctx context.Context, todo []application) []Problem {
 		records = append(records, next.record(true))
 		if now := digest(next.object); a.applied[next.ref] != now {
 			a.applied[next.ref] = now
-			a.say("applied", fmt.Sprintf("%s (%s)", next.ref, next.file))
+			a.say("applied", fmt.Sprintf("%s (%s)", next.ref, shown(next.file)))
 		}
 	}
 	if err := a.inventory.note(records); err != nil {

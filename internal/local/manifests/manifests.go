@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"time"
@@ -57,7 +58,7 @@ func (p Problem) Error() string {
 		text = p.Object + ": " + text
 	}
 	if p.File != "" {
-		text = p.File + ": " + text
+		text = shown(p.File) + ": " + text
 	}
 	return text
 }
@@ -159,6 +160,18 @@ func (a *Applier) tell(problems []Problem) {
 
 func (a *Applier) say(what, about string) {
 	_, _ = fmt.Fprintf(a.options.Progress, "%-8s %s\n", what, about)
+}
+
+// shown is a path as people here would write it: relative, where it lies below the working directory.
+func shown(path string) string {
+	here, err := os.Getwd()
+	if err != nil {
+		return path
+	}
+	if relative, err := filepath.Rel(here, path); err == nil && filepath.IsLocal(relative) {
+		return relative
+	}
+	return path
 }
 
 func digest(o object) [sha256.Size]byte {

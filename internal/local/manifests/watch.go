@@ -15,6 +15,8 @@ import (
 // Retries after a pass with problems begin quickly and grow rarer, up to Options.Recheck.
 const firstRetry = time.Second
 
+var errClosed = errors.New("watch the manifests: the watcher was closed")
+
 // Watch makes a pass whenever a directory changes, soon again after one with problems, and every Options.Recheck, until ctx
 // ends. It returns an error only when it cannot watch at all.
 func (a *Applier) Watch(ctx context.Context) error {
@@ -61,14 +63,17 @@ func (a *Applier) await(ctx context.Context, watcher *fsnotify.Watcher, atMost t
 			return changed, nil
 		case event, open := <-watcher.Events:
 			if !open {
-				return false, errors.New("watch the manifests: the watcher was closed")
+				return false, errClosed
 			}
 			if event.Op == fsnotify.Chmod {
 				continue
 			}
 			changed = true
 			timer.Reset(a.options.Debounce)
-		case <-watcher.Errors: // such as more events than the kernel keeps: something has changed
+		case _, open := <-watcher.Errors: // such as more events than the kernel keeps: something has changed
+			if !open {
+				return false, errClosed
+			}
 			changed = true
 			timer.Reset(a.options.Debounce)
 		}

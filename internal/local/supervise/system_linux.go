@@ -14,11 +14,11 @@ func childAttributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
 }
 
-// Indexes into proc_pid_stat(5), counted from its field 3: those before it are the number and the command's name, which may
-// itself hold blanks and parentheses.
+// Indexes of fields 3 and 22 of proc_pid_stat(5), counted from field 3: those before it are the number and the command's name,
+// which may itself hold blanks and parentheses.
 const (
-	stateField = 3 - 3
-	startField = 22 - 3
+	stateField = 0
+	startField = 19
 )
 
 // identify reads what /proc knows of a process: the clock ticks between boot and its start, and which boot that was. The

@@ -1,0 +1,23 @@
+package cli
+
+import (
+	"fmt"
+	"os"
+	"testing"
+
+	"github.com/tertulia-crm/tertulia/internal/store/storetest"
+)
+
+// runAsProgram asks this test binary to be the tertulia program, so that tests run its processes without building it first.
+const runAsProgram = "TERTULIA_TEST_RUN_AS_PROGRAM"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(runAsProgram) == "" {
+		storetest.Main(m)
+		return
+	}
+	if err := NewCommand().Execute(); err != nil {
+		fmt.Fprintln(os.Stderr, "tertulia:", err)
+		os.Exit(1)
+	}
+}
