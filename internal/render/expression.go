@@ -203,7 +203,7 @@ func checkNames(names []named, loop bool, problem func(offset int, message strin
 			}
 		case dateNow:
 			if followedByDate(names, n) {
-				problem(n.offset, "a template does not know the time: use {{ now | date: … }}")
+				problem(n.offset, "a template does not know the time: write the date itself")
 			}
 		case variable, keyword:
 		}
