@@ -28,8 +28,8 @@ func NewCommand() *cobra.Command {
 		&cobra.Group{ID: "run", Title: "Processes, which up and the cluster start:"},
 	)
 	root.AddCommand(
-		NewUpCommand(),
-		NewOperatorCommand(), NewWorkerCommand(),
+		NewUpCommand(), NewImportCommand(), NewTokenCommand(),
+		NewOperatorCommand(), NewWorkerCommand(), NewServerCommand(),
 	)
 	return root
 }

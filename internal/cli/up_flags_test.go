@@ -40,7 +40,6 @@ func TestUpRefuses(t *testing.T) {
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			root := NewCommand()
-			root.AddCommand(NewUpCommand())
 			root.SetArgs(append([]string{"up", "--data-dir", t.TempDir(), "--mail-web-listen", "127.0.0.1:0"}, tc.args...))
 			root.SetOut(&bytes.Buffer{})
 			root.SetErr(&bytes.Buffer{})
