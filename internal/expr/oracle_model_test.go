@@ -148,6 +148,9 @@ func lowerASCII(v any) any {
 // decimalText is what a JSON string has to look like to count as a number.
 var decimalText = regexp.MustCompile(`^-?[0-9]{1,30}(\.[0-9]{1,30})?$`)
 
+// tooLarge is more than a number in an event may be.
+var tooLarge = rat("1e62")
+
 // property reads a property as its type; what is missing or of another type is null.
 func (o *occurrence) property(p crm.Property) any {
 	var value any
@@ -158,8 +161,9 @@ func (o *occurrence) property(p crm.Property) any {
 	}
 	switch value := value.(type) {
 	case json.Number:
-		if p.Type == crm.Decimal || p.Type == crm.Integer {
-			return rat(value.String())
+		number := rat(value.String())
+		if (p.Type == crm.Decimal || p.Type == crm.Integer) && number.Cmp(tooLarge) < 0 {
+			return number
 		}
 	case string:
 		switch {

@@ -227,7 +227,7 @@ func drawJSON(t *rapid.T, typ crm.ValueType) (json string, present bool) {
 	case 1:
 		return "", false
 	case 2:
-		return pick(t, []string{"null", "true", `"x"`, "[]", "{}", "1e3", `"1.5"`, `"1e3"`, `""`, "-0.0", `{"a": 1}`}), true
+		return pick(t, []string{"null", "true", `"x"`, "[]", "{}", "1e3", "1e200", `"1.5"`, `"1e3"`, `""`, "-0.0", `{"a": 1}`}), true
 	}
 	switch typ {
 	case crm.Integer:
