@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
+	"k8s.io/klog/v2/textlogger"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
@@ -86,7 +87,7 @@ func inWorld(t *testing.T) *world {
 }
 
 func startWorld(config *rest.Config) (*world, error) {
-	ctrl.SetLogger(logr.Discard())
+	ctrl.SetLogger(testLogger())
 	scheme := runtime.NewScheme()
 	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
 		return nil, err
@@ -173,4 +174,12 @@ func (c countingTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 		c.writes.Add(1)
 	}
 	return c.next.RoundTrip(r)
+}
+
+// testLogger is silent unless CONTROLLERS_LOG is set.
+func testLogger() logr.Logger {
+	if os.Getenv("CONTROLLERS_LOG") == "" {
+		return logr.Discard()
+	}
+	return textlogger.NewLogger(textlogger.NewConfig(textlogger.Verbosity(1)))
 }

@@ -7,9 +7,12 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/tertulia-crm/tertulia/api/v1alpha1"
 	"github.com/tertulia-crm/tertulia/controllers/reconciling"
@@ -58,14 +61,23 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		return err
 	}
 	list := func() client.ObjectList { return &v1alpha1.CRMTenantList{} }
+	ofOurs := handler.EnqueueRequestsFromMapFunc(func(_ context.Context, o client.Object) []reconcile.Request { return tenantOf(o) })
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("crmtenant").
 		For(&v1alpha1.CRMTenant{}, builder.WithPredicates(reconciling.Edited())).
-		Owns(&corev1.Secret{}, builder.OnlyMetadata).
+		WatchesMetadata(&corev1.Secret{}, ofOurs).
 		WatchesMetadata(&corev1.Secret{}, reconciling.Referrers(mgr.GetCache(), list, databaseSecretIndex)).
 		WatchesRawSource(r.Tenants.Source("CRMTenant", nil)).
 		WithOptions(reconciling.Options()).
 		Complete(r)
+}
+
+// tenantOf finds the tenant for whom a Secret is made, by its name: one that somebody else made in its place matters too.
+func tenantOf(secret client.Object) []reconcile.Request {
+	if secret.GetName() != adminSecret && secret.GetName() != runtimeSecret {
+		return nil
+	}
+	return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: secret.GetNamespace(), Name: v1alpha1.TenantName}}}
 }
 
 func databaseSecret(o client.Object) []string {
