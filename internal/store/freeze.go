@@ -84,28 +84,37 @@ func (db *DB) MoveSend(ctx context.Context, s OpenSend, to campaign.State, messa
 }
 
 // WithSendLock runs f while no other worker does anything under the lock of the same send, and tells whether it ran:
-// it does not when somebody else holds the lock.
-func (db *DB) WithSendLock(ctx context.Context, sendID int64, f func(context.Context) error) (ran bool, err error) {
-	conn, err := db.Pool.Acquire(ctx)
-	if err != nil {
-		return false, fmt.Errorf("connect to lock send %d: %w", sendID, err)
-	}
-	defer conn.Release()
-	if err := conn.QueryRow(ctx, "select pg_try_advisory_lock(hashtextextended('send/' || $1::bigint, 0))", sendID).Scan(&ran); err != nil {
-		return false, fmt.Errorf("lock send %d: %w", sendID, err)
-	}
-	if !ran {
-		return false, nil
-	}
-	defer func() {
-		// A connection that cannot unlock is closed, which unlocks too.
-		unlock, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-		defer cancel()
-		if _, failed := conn.Exec(unlock, "select pg_advisory_unlock(hashtextextended('send/' || $1::bigint, 0))", sendID); failed != nil {
-			_ = conn.Conn().Close(unlock)
+// it does not when somebody else holds the lock. The lock lasts as long as a transaction, which beat keeps from being
+// idle: a worker that is stopped or cut off loses it after Options.IdleInTransaction.
+func (db *DB) WithSendLock(ctx context.Context, sendID int64, beat time.Duration, f func(context.Context) error) (ran bool, err error) {
+	var result error
+	err = db.InTx(ctx, func(tx pgx.Tx) error {
+		if err := tx.QueryRow(ctx, "select pg_try_advisory_xact_lock(hashtextextended('send/' || $1::bigint, 0))", sendID).Scan(&ran); err != nil || !ran {
+			return err
 		}
-	}()
-	return true, f(ctx)
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		done := make(chan error, 1)
+		go func() { done <- f(ctx) }()
+		ticker := time.NewTicker(beat)
+		defer ticker.Stop()
+		for {
+			select {
+			case result = <-done:
+				return nil
+			case <-ticker.C:
+				if _, err := tx.Exec(ctx, "select 1"); err != nil {
+					cancel()
+					<-done
+					return err
+				}
+			}
+		}
+	})
+	if err != nil {
+		return ran, fmt.Errorf("hold the lock of send %d: %w", sendID, errors.Join(result, err))
+	}
+	return ran, result
 }
 
 // SegmentNotReadyError says that an audience cannot be frozen because a segment of it has no membership to rely on. A
@@ -121,19 +130,18 @@ func (e *SegmentNotReadyError) Error() string {
 // CountAudience counts the contacts of a send's audience as its segments hold them now.
 func (db *DB) CountAudience(ctx context.Context, sendID int64) (int64, error) {
 	var n int64
-	if err := db.Pool.QueryRow(ctx, "with "+audienceSQL+" select count(*) from audience", sendID).Scan(&n); err != nil {
+	if err := db.Pool.QueryRow(ctx, "select count(*) from ("+audienceSQL+") a", sendID).Scan(&n); err != nil {
 		return 0, fmt.Errorf("count the audience of send %d: %w", sendID, err)
 	}
 	return n, nil
 }
 
 // audienceSQL is everybody in one of the send's segments and in none of the excluded ones, once.
-const audienceSQL = `audience as materialized (
-		select distinct m.contact_id
-		from send s join segment g on g.name = any (s.segments) join segment_member m on m.segment_id = g.id
-		where s.id = $1 and not exists (
-			select from segment_member x join segment e on e.id = x.segment_id
-			where e.name = any (s.exclude) and x.contact_id = m.contact_id))`
+const audienceSQL = `
+	select distinct m.contact_id from segment_member m
+	where m.segment_id = any (array(select g.id from send s join segment g on g.name = any (s.segments) where s.id = $1))
+		and not exists (select from segment_member x where x.contact_id = m.contact_id
+			and x.segment_id = any (array(select g.id from send s join segment g on g.name = any (s.exclude) where s.id = $1)))`
 
 // FreezeSend writes the audience of a Freezing send into the ledger and begins it, in one transaction: it is Sending,
 // Completed where nobody is left to write to, or Held where the audience is over its bound. Every member gets a row;
@@ -192,27 +200,39 @@ func lockFreezing(ctx context.Context, tx pgx.Tx, s OpenSend) (campaign.Facts, e
 	if !errors.Is(err, pgx.ErrNoRows) {
 		return facts, err
 	}
-	err = tx.QueryRow(ctx, "with "+audienceSQL+" select count(*) from audience", s.ID).Scan(&facts.Audience)
-	return facts, err
+	// The audience stands in a table of the transaction's own, so that the planner knows how large it is: an estimate
+	// that is wrong by far makes the joins of the next statement take the square of the time.
+	if _, err := tx.Exec(ctx, "create temporary table frozen_audience (contact_id bigint not null) on commit drop"); err != nil {
+		return facts, fmt.Errorf("make room for the audience: %w", err)
+	}
+	tag, err := tx.Exec(ctx, "insert into frozen_audience "+audienceSQL, s.ID)
+	if err != nil {
+		return facts, fmt.Errorf("count the audience: %w", err)
+	}
+	facts.Audience = tag.RowsAffected()
+	if _, err = tx.Exec(ctx, "analyze frozen_audience"); err != nil {
+		return facts, fmt.Errorf("count the audience: %w", err)
+	}
+	return facts, nil
 }
 
 // insertLedger writes a send's rows, chunks and tallies, and returns how many recipients are pending. A row holds the
 // keyed hash of the address only where it is pending: a contact without consent must not keep somebody with the same
 // address from getting the message.
 func insertLedger(ctx context.Context, tx pgx.Tx, s OpenSend) (pending int64, err error) {
-	err = tx.QueryRow(ctx, "with "+audienceSQL+`,
-		address as (
+	err = tx.QueryRow(ctx, `
+		with address as (
 			select distinct on (il.contact_id) il.contact_id, i.value
-			from audience a join identifier_link il on il.contact_id = a.contact_id join identifier i on i.id = il.identifier_id
+			from frozen_audience a join identifier_link il on il.contact_id = a.contact_id join identifier i on i.id = il.identifier_id
 			where i.type = 'email' order by il.contact_id, il.verified desc, il.linked_at, i.id
-		), hashed as (
+		), hashed as materialized (
 			select contact_id, keyed_hash(key, value) hash from address cross join secret_key where purpose = 'address'
 		), judged as (
 			select a.contact_id, h.hash, case
 				when not coalesce(k.granted, false) then 'NoConsent'
 				when h.hash is null then 'NoAddress'
 				when x.address_hash is not null then 'Suppressed' end reason
-			from audience a
+			from frozen_audience a
 			left join consent k on k.contact_id = a.contact_id and k.purpose = (select purpose from send where id = $1)
 			left join hashed h on h.contact_id = a.contact_id
 			left join suppression x on x.address_hash = h.hash

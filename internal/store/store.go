@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -31,6 +32,9 @@ type Options struct {
 	ApplicationName string
 	// Role is taken with SET ROLE by every connection; "" keeps the login role.
 	Role string
+	// IdleInTransaction ends the connection of a transaction that its owner has left alone for so long, because it was
+	// stopped or cut off, so that it locks nobody out; 0 keeps the server's setting.
+	IdleInTransaction time.Duration
 }
 
 // Open makes a pool for a database. It connects lazily: an error means that the URL cannot be read, and names neither
@@ -66,6 +70,9 @@ func poolConfig(url string, o Options) (*pgxpool.Config, error) {
 	params["application_name"] = "tertulia"
 	if o.ApplicationName != "" {
 		params["application_name"] = o.ApplicationName
+	}
+	if o.IdleInTransaction > 0 {
+		params["idle_in_transaction_session_timeout"] = strconv.FormatInt(max(1, o.IdleInTransaction.Milliseconds()), 10)
 	}
 	if o.Role != "" {
 		setRole := "set role " + pgx.Identifier{o.Role}.Sanitize()

@@ -102,7 +102,7 @@ func (l *campaignLoop) freeze(ctx context.Context, s store.OpenSend) error {
 	if wait != nil && l.o.Now().Before(wait.until) {
 		return nil
 	}
-	_, err := l.db.WithSendLock(ctx, s.ID, func(ctx context.Context) error { return l.freezeLocked(ctx, s) })
+	_, err := l.db.WithSendLock(ctx, s.ID, l.o.Lease/3, func(ctx context.Context) error { return l.freezeLocked(ctx, s) })
 	var notReady *store.SegmentNotReadyError
 	if !errors.As(err, &notReady) {
 		delete(l.waiting, s.ID)

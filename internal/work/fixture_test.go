@@ -44,6 +44,8 @@ type house struct {
 	relay   *delivertest.Server
 	tenants string // directory of tenant directories
 	runtime string // URL of the runtime role
+
+	waitArrived func() // waits until a message is held at the relay
 }
 
 const tenantID = "velo-test"
@@ -301,4 +303,3 @@ func (h *house) rows() string {
 	}
 	return strings.Join(lines, "\n")
 }
-

@@ -78,4 +78,3 @@ func (h *house) send(cmd *exec.Cmd, s syscall.Signal) {
 		h.t.Fatalf("signal %s: %v", s, err)
 	}
 }
-

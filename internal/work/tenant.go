@@ -44,7 +44,9 @@ func (t *tenant) channelCredentials(name string) credentials.Channel {
 
 // run works for the tenant until ctx ends. It returns an error only for what waiting cannot mend.
 func (t *tenant) run(ctx context.Context) error {
-	db, err := store.Open(ctx, t.credentials.DatabaseURL, store.Options{MaxConns: maxConnections, ApplicationName: "tertulia worker"})
+	db, err := store.Open(ctx, t.credentials.DatabaseURL, store.Options{
+		MaxConns: maxConnections, ApplicationName: "tertulia worker", IdleInTransaction: t.o.Lease,
+	})
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,236 @@
+package work_test
+
+import (
+	"context"
+	"math/rand/v2"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tertulia-crm/tertulia/internal/campaign"
+	"github.com/tertulia-crm/tertulia/internal/work"
+)
+
+// patientOptions are quick ones, but for a relay that a test holds for as long as it likes.
+func patientOptions(h *house) work.Options {
+	o := h.options()
+	o.Transport = nil
+	return o
+}
+
+// mostIntents is what a worker's death may leave ambiguous: twice four intents for each of two connections.
+const mostIntents = 2 * 4 * 2
+
+// states counts the ledger's rows by state.
+func (h *house) states() map[campaign.RowState]int {
+	h.t.Helper()
+	got := map[campaign.RowState]int{}
+	rows, err := h.db.Pool.Query(context.Background(), "select state, count(*)::int from ledger group by 1")
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var state campaign.RowState
+		var n int
+		if err := rows.Scan(&state, &n); err != nil {
+			h.t.Fatal(err)
+		}
+		got[state] = n
+	}
+	return got
+}
+
+// addresses are the addresses of the rows in a state.
+func (h *house) addresses(state campaign.RowState) map[string]int {
+	h.t.Helper()
+	rows, err := h.db.Pool.Query(context.Background(),
+		"select 'c' || contact_id || '@people.example' from ledger where state = $1", state)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	defer rows.Close()
+	got := map[string]int{}
+	for rows.Next() {
+		var address string
+		if err := rows.Scan(&address); err != nil {
+			h.t.Fatal(err)
+		}
+		got[address]++
+	}
+	return got
+}
+
+// everybodyOnce proves that each of n people received one message, or is ambiguous and received one or none.
+func (h *house) everybodyOnce(n int) {
+	h.t.Helper()
+	got := h.received()
+	for address := range h.addresses(campaign.RowAmbiguous) {
+		got[address] = 1
+	}
+	if diff := cmp.Diff(people(upTo(n)...), got); diff != "" {
+		h.t.Errorf("received or ambiguous differs (-want +got):\n%s", diff)
+	}
+}
+
+func TestStopLeavesNothingAmbiguous(t *testing.T) {
+	h := newHouse(t, 1000)
+	hold := h.hold()
+	h.campaign(nil)
+	stop := h.worker(patientOptions(h))
+	h.waitArrived()
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		stop()
+	}()
+	hold.release()
+	<-stopped
+	if s := h.states(); s[campaign.RowIntent] != 0 || s[campaign.RowAmbiguous] != 0 || s[campaign.RowSent] == 0 || s[campaign.RowSent] > 100 {
+		t.Errorf("what was handed over should be settled, and the rest pending: %v", s)
+	}
+	h.worker(h.options())
+	h.becomes("Completed planned 1000 sent 1000 failed 0 ambiguous 0 pending 0")
+	h.wantReceived(people(upTo(1000)...))
+}
+
+func TestLostCommits(t *testing.T) {
+	for _, seed := range []uint64{1, 2, 3} {
+		h := newHouse(t, 1000)
+		p := newProxy(h)
+		random := rand.New(rand.NewPCG(seed, 0))
+		p.losing(func(n int) fate {
+			if n > 200 {
+				return delivered
+			}
+			switch random.IntN(6) {
+			case 0:
+				return lost
+			case 1:
+				return unheard
+			}
+			return delivered
+		})
+		h.campaign(nil)
+		h.worker(h.options())
+		h.worker(h.options())
+		h.becomes("Completed planned 1000 sent 1000 failed 0 ambiguous 0 pending 0")
+		h.wantReceived(people(upTo(1000)...))
+	}
+}
+
+func TestTheDatabaseGoesAwayAndComesBack(t *testing.T) {
+	h := newHouse(t, 1000)
+	p := newProxy(h)
+	hold := h.hold()
+	h.campaign(nil)
+	h.worker(patientOptions(h))
+	h.waitArrived()
+	p.goDown()
+	// The relay answers while nobody can write it down.
+	hold.release()
+	h.eventually("the relay should have what was handed over", func() bool { return len(h.relay.Messages()) >= 4 })
+	if s := h.states(); s[campaign.RowSent] != 0 || s[campaign.RowIntent] == 0 {
+		t.Errorf("nothing can be known to the database yet: %v", s)
+	}
+	p.comeUp()
+	h.becomes("Completed planned 1000 sent 1000 failed 0 ambiguous 0 pending 0")
+	h.wantReceived(people(upTo(1000)...))
+}
+
+func TestAnOutcomeThatComesAfterTheSweep(t *testing.T) {
+	h := newHouse(t, 10)
+	p := newProxy(h)
+	hold := h.hold()
+	h.campaign(nil)
+	h.worker(patientOptions(h))
+	h.waitArrived()
+	p.goDown()
+	// Another worker takes the first one for dead.
+	h.exec("update send_chunk set leased_until = now() - interval '1 second' where leased_until is not null")
+	if _, err := h.db.SweepIntents(context.Background(), 0); err != nil {
+		t.Fatal(err)
+	}
+	if s := h.states(); s[campaign.RowAmbiguous] == 0 {
+		t.Errorf("the intents should be ambiguous: %v", s)
+	}
+	hold.release()
+	p.comeUp()
+	h.becomes("Completed planned 10 sent 10 failed 0 ambiguous 0 pending 0")
+	h.wantReceived(people(upTo(10)...))
+}
+
+func TestKilledWorker(t *testing.T) {
+	const n = 1500
+	for _, after := range []int{1, 300, 900} {
+		h := newHouse(t, n)
+		h.campaign(nil)
+		victim := h.process()
+		h.eventually("the worker should be in the middle", func() bool { return len(h.relay.Messages()) >= after })
+		h.send(victim, syscall.SIGKILL)
+		_, _ = victim.Process.Wait()
+		h.process()
+		h.eventually("the send should be completed", func() bool { return h.status().State == campaign.Completed })
+		s := h.status()
+		if s.Pending != 0 || s.Failed != 0 || s.Skipped != 0 || s.Ambiguous > mostIntents || s.Sent+s.Ambiguous != n {
+			t.Errorf("killed after %d: %s", after, counts(s))
+		}
+		h.everybodyOnce(n)
+	}
+}
+
+func TestOneOfTwoWorkersIsKilled(t *testing.T) {
+	const n = 2000
+	h := newHouse(t, n)
+	h.campaign(nil)
+	victim := h.process()
+	h.process()
+	h.eventually("the workers should be in the middle", func() bool { return len(h.relay.Messages()) >= 500 })
+	h.send(victim, syscall.SIGKILL)
+	h.eventually("the send should be completed", func() bool { return h.status().State == campaign.Completed })
+	s := h.status()
+	if s.Ambiguous > mostIntents || s.Sent+s.Ambiguous != n {
+		t.Errorf("unexpected: %s", counts(s))
+	}
+	h.everybodyOnce(n)
+}
+
+func TestAStoppedWorkerGoesOnPastItsLease(t *testing.T) {
+	const n = 2000
+	h := newHouse(t, n)
+	h.campaign(nil)
+	frozen := h.process()
+	h.process()
+	h.eventually("the workers should be in the middle", func() bool { return len(h.relay.Messages()) >= 300 })
+	h.send(frozen, syscall.SIGSTOP)
+	// Its leases run out after half a second, and its intents are taken for lost after two.
+	h.eventually("the other should have swept up after it", func() bool {
+		s := h.status()
+		return s.State == campaign.Completed
+	})
+	h.send(frozen, syscall.SIGCONT)
+	h.eventually("late outcomes should settle what the relay has answered", func() bool {
+		s := h.status()
+		return s.Sent+s.Ambiguous == n && s.Pending == 0 && len(h.received()) >= n-int(s.Ambiguous)
+	})
+	h.everybodyOnce(n)
+}
+
+func TestTerminatedProcess(t *testing.T) {
+	const n = 1500
+	h := newHouse(t, n)
+	h.campaign(nil)
+	first := h.process()
+	h.eventually("the worker should be in the middle", func() bool { return len(h.relay.Messages()) >= 200 })
+	h.send(first, syscall.SIGTERM)
+	if state, err := first.Process.Wait(); err != nil || !state.Success() {
+		t.Errorf("the worker should end well: %v, %v", state, err)
+	}
+	if s := h.states(); s[campaign.RowIntent] != 0 || s[campaign.RowAmbiguous] != 0 {
+		t.Errorf("a worker that was asked to stop left something unknown: %v", s)
+	}
+	h.process()
+	h.becomes("Completed planned 1500 sent 1500 failed 0 ambiguous 0 pending 0")
+	h.wantReceived(people(upTo(n)...))
+}

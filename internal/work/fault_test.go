@@ -1,0 +1,315 @@
+package work_test
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/tertulia-crm/tertulia/internal/campaign"
+	"github.com/tertulia-crm/tertulia/internal/credentials"
+	"github.com/tertulia-crm/tertulia/internal/deliver/delivertest"
+	"github.com/tertulia-crm/tertulia/internal/store"
+)
+
+// trouble is what the channel's row says.
+func (h *house) trouble() string {
+	h.t.Helper()
+	state, err := h.db.LoadChannelState(context.Background(), "newsletter")
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return state.Trouble
+}
+
+func TestRelayInTrouble(t *testing.T) {
+	cases := map[string]struct {
+		why   string
+		begin func(h *house)
+		mend  func(h *house)
+		words string
+	}{
+		"Down": {
+			why:   "nobody listens",
+			begin: func(h *house) { h.relay.Stop() },
+			mend:  func(h *house) { h.relay.Start() },
+			words: "connect",
+		},
+		"Greeting": {
+			why:   "the relay is busy",
+			begin: func(h *house) { h.relay.Behave(refuse(delivertest.Greeting, "421 4.3.2 too busy")) },
+			mend:  func(h *house) { h.relay.Behave(delivertest.Behaviour{}) },
+			words: "greeting",
+		},
+		"Mail": {
+			why:   "the relay does not take mail from this sender",
+			begin: func(h *house) { h.relay.Behave(refuse(delivertest.Mail, "550 5.7.1 sender not allowed")) },
+			mend:  func(h *house) { h.relay.Behave(delivertest.Behaviour{}) },
+			words: "MAIL",
+		},
+		"Auth": {
+			why: "the password is wrong, and is mended in its Secret",
+			begin: func(h *house) {
+				h.relay.Behave(delivertest.Behaviour{Auth: map[string]string{"velo": "right"}})
+				h.channel(func(e *store.EmailSettings) { e.Authenticated = true })
+				h.credentials(map[string]credentials.Channel{"newsletter": {Username: "velo", Password: "wrong"}})
+			},
+			mend: func(h *house) {
+				h.credentials(map[string]credentials.Channel{"newsletter": {Username: "velo", Password: "right"}})
+			},
+			words: "AUTH",
+		},
+		"OtherRelay": {
+			why:   "the manifest named the wrong port, and is mended",
+			begin: func(h *house) { h.channel(func(e *store.EmailSettings) { e.Port = 1 }) },
+			mend:  func(h *house) { h.channel(nil) },
+			words: "connect",
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(t, 30)
+			tc.begin(h)
+			h.campaign(nil)
+			h.worker(h.options())
+			h.eventually("the channel should be in trouble: "+tc.why, func() bool { return strings.Contains(h.trouble(), tc.words) })
+			if words := h.trouble(); strings.Contains(words, "people.example") || strings.Contains(words, "wrong") {
+				t.Errorf("the words name a person or a secret: %q", words)
+			}
+			h.becomes("Sending planned 30 sent 0 failed 0 ambiguous 0 pending 30")
+			tc.mend(h)
+			h.becomes("Completed planned 30 sent 30 failed 0 ambiguous 0 pending 0")
+			h.eventually("the trouble should be over", func() bool { return h.trouble() == "" })
+			h.wantReceived(people(upTo(30)...))
+		})
+	}
+}
+
+// refuse is a relay that answers so at a stage.
+func refuse(stage delivertest.Stage, reply string) delivertest.Behaviour {
+	return delivertest.Behaviour{Answer: func(e delivertest.Event) delivertest.Action {
+		if e.Stage == stage {
+			return delivertest.Action{Reply: reply, Close: stage == delivertest.Greeting}
+		}
+		return delivertest.Action{}
+	}}
+}
+
+// once is a relay that does something to each recipient's first message, if they are among these.
+func once(stage delivertest.Stage, action delivertest.Action, to ...string) delivertest.Behaviour {
+	var mu sync.Mutex
+	done := map[string]bool{}
+	return delivertest.Behaviour{Answer: func(e delivertest.Event) delivertest.Action {
+		mu.Lock()
+		defer mu.Unlock()
+		if e.Stage != stage || done[e.To] || !strings.Contains(strings.Join(to, " ")+" ", e.To+" ") {
+			return delivertest.Action{}
+		}
+		done[e.To] = true
+		return action
+	}}
+}
+
+func TestRecipientsInTrouble(t *testing.T) {
+	one := "c7@people.example"
+	cases := map[string]struct {
+		why   string
+		relay delivertest.Behaviour
+		want  string
+		got   map[string]int
+	}{
+		"DeferredAtRcpt": {
+			why: "greylisting", relay: once(delivertest.Rcpt, delivertest.Action{Reply: "450 4.7.1 greylisted"}, one),
+			want: "Completed planned 30 sent 30 failed 0 ambiguous 0 pending 0", got: people(upTo(30)...),
+		},
+		"DeferredAtDot": {
+			why: "the relay's disk is full for a moment", relay: once(delivertest.Dot, delivertest.Action{Reply: "452 4.3.1 try later"}, one),
+			want: "Completed planned 30 sent 30 failed 0 ambiguous 0 pending 0", got: people(upTo(30)...),
+		},
+		"ClosedBeforeTheDot": {
+			why: "the connection ended in the middle of a message", relay: once(delivertest.Data, delivertest.Action{Close: true}, one),
+			want: "Completed planned 30 sent 30 failed 0 ambiguous 0 pending 0", got: people(upTo(30)...),
+		},
+		"RefusedAtRcpt": {
+			why: "the mailbox does not exist", relay: once(delivertest.Rcpt, delivertest.Action{Reply: "550 5.1.1 no such user"}, one),
+			want: "Completed planned 30 sent 29 failed 1 ambiguous 0 pending 0", got: people(append(upTo(6), upTo(30)[7:]...)...),
+		},
+		"RefusedAtDot": {
+			why: "the content is refused", relay: once(delivertest.Dot, delivertest.Action{Reply: "554 5.7.1 spam"}, one),
+			want: "Completed planned 30 sent 29 failed 1 ambiguous 0 pending 0", got: people(append(upTo(6), upTo(30)[7:]...)...),
+		},
+		"ClosedAfterTheDot": {
+			why: "the message may have been taken: it is not sent again", relay: once(delivertest.Dot, delivertest.Action{Close: true}, one),
+			want: "Completed planned 30 sent 29 failed 0 ambiguous 1 pending 0", got: people(upTo(30)...),
+		},
+		"HangsAfterTheDot": {
+			why: "no answer within the time limit", relay: once(delivertest.Dot, delivertest.Action{Hang: true}, one),
+			want: "Completed planned 30 sent 29 failed 0 ambiguous 1 pending 0", got: people(upTo(30)...),
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(t, 30)
+			h.relay.Behave(tc.relay)
+			h.campaign(nil)
+			h.worker(h.options())
+			t.Log(tc.why)
+			h.becomes(tc.want)
+			h.wantReceived(tc.got)
+			if t.Failed() {
+				t.Log(h.rows())
+			}
+		})
+	}
+}
+
+// held is a relay that answers no final dot until it is released.
+type held struct {
+	h       *house
+	release func()
+}
+
+// hold makes the relay wait at every dot, and waits until the first messages are there.
+func (h *house) hold() held {
+	h.t.Helper()
+	arrived := make(chan struct{}, 1000)
+	gate := make(chan struct{})
+	var open sync.Once
+	h.relay.Behave(delivertest.Behaviour{Answer: func(e delivertest.Event) delivertest.Action {
+		if e.Stage != delivertest.Dot {
+			return delivertest.Action{}
+		}
+		arrived <- struct{}{}
+		return delivertest.Action{Wait: gate}
+	}})
+	hold := held{h: h, release: func() {
+		open.Do(func() {
+			h.relay.Behave(delivertest.Behaviour{})
+			close(gate)
+		})
+	}}
+	h.t.Cleanup(hold.release)
+	h.waitArrived = func() { <-arrived }
+	return hold
+}
+
+func TestPeopleChangeDuringTheSend(t *testing.T) {
+	h := newHouse(t, 1000)
+	hold := h.hold()
+	h.campaign(nil)
+	h.worker(patientOptions(h))
+	h.waitArrived()
+	// The last rows of a chunk are far from being intents yet.
+	h.exec("update consent set granted = false, by_contact = true where contact_id = 990")
+	h.exec("insert into suppression (address_hash, reason, source) select keyed_hash(key, 'c991@people.example'), 'bounced', 'test' from secret_key where purpose = 'address'")
+	h.exec("delete from identifier_link where contact_id = 992")
+	h.exec("update identifier set value = 'moved@people.example' where value = 'c993@people.example'")
+	h.exec(`with gone as (delete from identifier_link where contact_id = 994)
+		insert into identifier_link (identifier_id, contact_id, verified, source) select id, 994, false, 'test' from identifier where value = 'c995@people.example'`)
+	h.exec("update identifier_link set verified = false where contact_id = 995")
+	hold.release()
+	h.becomes("Completed planned 1000 sent 996 failed 0 ambiguous 0 pending 0 DuplicateAddress 1 NoAddress 1 NoConsent 1 Suppressed 1")
+	want := people(append(upTo(989), 995, 996, 997, 998, 999, 1000)...)
+	want["moved@people.example"] = 1
+	h.wantReceived(want)
+}
+
+func TestPauses(t *testing.T) {
+	cases := map[string]struct {
+		why          string
+		pause, going func(h *house)
+	}{
+		"Suspended": {
+			"spec.suspend is set and removed",
+			func(h *house) { h.campaign(func(c *store.SendConfig) { c.Suspended = true }) },
+			func(h *house) { h.campaign(nil) },
+		},
+		"Deleted": {
+			"the campaign is deleted and applied again",
+			func(h *house) { _ = h.db.DormantSend(context.Background(), "spring") },
+			func(h *house) { h.campaign(nil) },
+		},
+		"Tenant": {
+			"the tenant is suspended",
+			func(h *house) { h.exec("update tenant set suspended = true") },
+			func(h *house) { h.exec("update tenant set suspended = false") },
+		},
+		"Channel": {
+			"the channel is deleted and applied again",
+			func(h *house) { _ = h.db.DormantChannel(context.Background(), "newsletter") },
+			func(h *house) { h.channel(nil) },
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(t, 1000)
+			hold := h.hold()
+			h.campaign(nil)
+			h.worker(patientOptions(h))
+			h.waitArrived()
+			tc.pause(h)
+			hold.release()
+			t.Log(tc.why)
+			h.eventually("every chunk should be given back", func() bool {
+				var held int
+				if err := h.db.Pool.QueryRow(context.Background(), "select count(*) from send_chunk where leased_until is not null").Scan(&held); err != nil {
+					t.Fatal(err)
+				}
+				return held == 0
+			})
+			s := h.status()
+			if s.State != campaign.Sending || s.Sent == 0 || s.Sent > 100 || s.Ambiguous != 0 || s.Pending != 1000-s.Sent {
+				t.Errorf("what was begun should be settled, and no more begun: %s", counts(s))
+			}
+			before := h.received()
+			tc.going(h)
+			h.becomes("Completed planned 1000 sent 1000 failed 0 ambiguous 0 pending 0")
+			if len(before) > 100 {
+				t.Errorf("%d messages left while the send was paused", len(before))
+			}
+			h.wantReceived(people(upTo(1000)...))
+		})
+	}
+}
+
+func TestTwoCampaignsShareAChannel(t *testing.T) {
+	h := newHouse(t, 2000)
+	h.campaign(nil)
+	h.exec("insert into segment (name, match, digest, predicate, arguments) values ('few', '', 'd', 'c.id <= $1::bigint', '[\"3\"]')")
+	h.campaign(func(c *store.SendConfig) { c.SendKey, c.Campaign, c.Segments = "few", "few", []string{"few"} })
+	h.worker(h.options())
+	h.becomes("Completed planned 2000 sent 2000 failed 0 ambiguous 0 pending 0")
+	got := h.received()
+	want := people(upTo(2000)...)
+	for _, to := range []string{"c1@people.example", "c2@people.example", "c3@people.example"} {
+		want[to] = 2 // two campaigns, a message each
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("received messages differ (-want +got):\n%s", diff)
+	}
+	h.relay = delivertest.NewServer(t, delivertest.Behaviour{}) // nobody received twice what is one campaign's
+}
+
+func TestADeletedCampaignThatIsFinishedSendsNothing(t *testing.T) {
+	h := newHouse(t, 10)
+	h.campaign(nil)
+	h.worker(h.options())
+	h.becomes("Completed planned 10 sent 10 failed 0 ambiguous 0 pending 0")
+	if err := h.db.DormantSend(context.Background(), "spring"); err != nil {
+		t.Fatal(err)
+	}
+	h.exec("insert into contact (locale) values ('es')")
+	h.campaign(nil)
+	h.campaign(func(c *store.SendConfig) { c.SendKey, c.Campaign = "other", "other" })
+	h.eventually("another campaign should be completed", func() bool {
+		s, err := h.db.SendStatus(context.Background(), "other")
+		return err == nil && s.State == campaign.Completed
+	})
+	h.becomes("Completed planned 10 sent 10 failed 0 ambiguous 0 pending 0")
+	if n := len(h.relay.Messages()); n != 20 {
+		t.Errorf("two campaigns to ten people made %d messages", n)
+	}
+	h.relay = delivertest.NewServer(t, delivertest.Behaviour{})
+}

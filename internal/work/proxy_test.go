@@ -1,0 +1,170 @@
+package work_test
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"net/url"
+	"sync"
+	"testing"
+)
+
+// proxy stands between workers and PostgreSQL and loses what a network loses.
+type proxy struct {
+	t        *testing.T
+	listener net.Listener
+	server   string
+
+	mu      sync.Mutex
+	conns   map[net.Conn]bool
+	down    bool
+	commits int
+	// onCommit decides about the nth commit that a client sends.
+	onCommit func(n int) fate
+}
+
+// fate is what becomes of a commit.
+type fate int
+
+const (
+	delivered fate = iota
+	lost           // the connection ends before the server hears of it
+	unheard        // the server commits, and the connection ends before the client hears of it
+)
+
+// newProxy puts a proxy before the house's database and lets workers go over it.
+func newProxy(h *house) *proxy {
+	h.t.Helper()
+	target, err := url.Parse(h.runtime)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	p := &proxy{t: h.t, listener: listener, server: target.Host, conns: map[net.Conn]bool{}}
+	go p.accept()
+	h.t.Cleanup(func() {
+		_ = listener.Close()
+		p.cut()
+	})
+	target.Host = listener.Addr().String()
+	h.runtime = target.String()
+	h.credentials(nil)
+	return p
+}
+
+func (p *proxy) accept() {
+	for {
+		client, err := p.listener.Accept()
+		if err != nil {
+			return
+		}
+		p.mu.Lock()
+		refused := p.down
+		p.conns[client] = true
+		p.mu.Unlock()
+		server, err := net.Dial("tcp", p.server)
+		if refused || err != nil {
+			_ = client.Close()
+			continue
+		}
+		p.mu.Lock()
+		p.conns[server] = true
+		p.mu.Unlock()
+		unheard := make(chan struct{})
+		go p.forward(client, server, unheard)
+		go p.answer(server, client, unheard)
+	}
+}
+
+// forward copies what the client says, and looks out for commits.
+func (p *proxy) forward(client, server net.Conn, unheardCommit chan struct{}) {
+	defer func() { _ = server.Close(); _ = client.Close() }()
+	buffer := make([]byte, 64<<10)
+	for {
+		n, err := client.Read(buffer)
+		if err != nil {
+			return
+		}
+		switch p.judge(buffer[:n]) {
+		case delivered:
+		case lost:
+			return
+		case unheard:
+			close(unheardCommit)
+			_, _ = server.Write(buffer[:n])
+			// The server's answer ends in answer; until then the connection must stay open.
+			_, _ = io.Copy(io.Discard, client)
+			return
+		}
+		if _, err := server.Write(buffer[:n]); err != nil {
+			return
+		}
+	}
+}
+
+// answer copies what the server says, but for the answer to a commit that is not to be heard.
+func (p *proxy) answer(server, client net.Conn, unheardCommit chan struct{}) {
+	defer func() { _ = server.Close(); _ = client.Close() }()
+	buffer := make([]byte, 64<<10)
+	for {
+		n, err := server.Read(buffer)
+		if err != nil {
+			return
+		}
+		select {
+		case <-unheardCommit:
+			return
+		default:
+		}
+		if _, err := client.Write(buffer[:n]); err != nil {
+			return
+		}
+	}
+}
+
+func (p *proxy) judge(said []byte) fate {
+	if !bytes.Contains(said, []byte("commit\x00")) {
+		return delivered
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.commits++
+	if p.onCommit == nil {
+		return delivered
+	}
+	return p.onCommit(p.commits)
+}
+
+// losing makes commits meet their fate from now on.
+func (p *proxy) losing(onCommit func(n int) fate) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.commits, p.onCommit = 0, onCommit
+}
+
+// cut ends all connections.
+func (p *proxy) cut() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for c := range p.conns {
+		_ = c.Close()
+		delete(p.conns, c)
+	}
+}
+
+// goDown ends all connections and takes no new ones until comeUp.
+func (p *proxy) goDown() {
+	p.mu.Lock()
+	p.down = true
+	p.mu.Unlock()
+	p.cut()
+}
+
+func (p *proxy) comeUp() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.down = false
+}
