@@ -7,9 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"regexp"
 	"slices"
 	"strings"
 )
+
+// commandLine is what begins like a command: a TLS handshake on a plain port does not.
+var commandLine = regexp.MustCompile(`^[A-Za-z]{4,8}[ \r]`)
 
 // errEnded ends a session whose connection closes.
 var errEnded = errors.New("the session ended")
@@ -52,7 +56,7 @@ func (s *session) run() {
 		if err != nil {
 			return
 		}
-		if s.server.current().NoPipelining && s.r.Buffered() > 0 {
+		if s.r.Buffered() > 0 && commandLine.MatchString(line) && s.server.current().NoPipelining {
 			s.server.t.Errorf("the client pipelined %q although PIPELINING was not offered", strings.TrimSpace(line))
 		}
 		if err := s.command(strings.TrimRight(line, "\r\n")); err != nil {

@@ -1,0 +1,151 @@
+package smtp
+
+import (
+	"context"
+	"errors"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/onsi/gomega"
+
+	"github.com/tertulia-crm/tertulia/internal/deliver"
+	"github.com/tertulia-crm/tertulia/internal/deliver/delivertest"
+)
+
+func eventually(t *testing.T, happened func() bool) {
+	t.Helper()
+	gomega.NewWithT(t).Eventually(happened).WithTimeout(10 * time.Second).WithPolling(time.Millisecond).Should(gomega.BeTrue())
+}
+
+// TestCancel: the message whose dot is out and the one whose commands left with it are completed, the others are not begun.
+func TestCancel(t *testing.T) {
+	reached, go1 := make(chan struct{}), make(chan struct{})
+	server := delivertest.NewServer(t, delivertest.Behaviour{Answer: func(e delivertest.Event) delivertest.Action {
+		if e.Stage == delivertest.Dot && e.Message == 1 {
+			close(reached)
+			return delivertest.Action{Wait: go1}
+		}
+		return delivertest.Action{}
+	}})
+	transport := connect(t, server, nil)
+	ctx, cancel := context.WithCancelCause(context.Background())
+	reason := errors.New("SIGTERM")
+	go func() {
+		<-reached
+		cancel(reason)
+		close(go1)
+	}()
+	results, err := transport.Deliver(ctx, mails(5))
+	if !errors.Is(err, reason) {
+		t.Errorf("error %v", err)
+	}
+	want := []deliver.Outcome{deliver.Accepted, deliver.Accepted, deliver.Untouched, deliver.Untouched, deliver.Untouched}
+	if diff := cmp.Diff(want, outcomes(results)); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	if len(server.Messages()) != 2 {
+		t.Errorf("%d messages arrived, want 2", len(server.Messages()))
+	}
+}
+
+// TestCancelWhileConnecting: nothing was begun, so nothing is waited for.
+func TestCancelWhileConnecting(t *testing.T) {
+	reached := make(chan struct{})
+	server := delivertest.NewServer(t, delivertest.Behaviour{Answer: func(e delivertest.Event) delivertest.Action {
+		if e.Stage == delivertest.Greeting {
+			close(reached)
+			return delivertest.Action{Hang: true}
+		}
+		return delivertest.Action{}
+	}})
+	transport := connect(t, server, nil)
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() { <-reached; cancel() }()
+	results, err := transport.Deliver(ctx, mails(1))
+	if !errors.Is(err, context.Canceled) || results[0].Outcome != deliver.Untouched {
+		t.Errorf("%v %v", results, err)
+	}
+}
+
+func TestIdle(t *testing.T) {
+	left := make(chan struct{})
+	server := delivertest.NewServer(t, delivertest.Behaviour{Answer: func(e delivertest.Event) delivertest.Action {
+		if e.Stage == delivertest.Quit && e.Connection == 1 {
+			close(left)
+		}
+		return delivertest.Action{}
+	}})
+	transport := connect(t, server, func(o *Options) { o.IdleTimeout = time.Millisecond })
+	if _, err := transport.Deliver(context.Background(), mails(1)); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-left:
+	case <-time.After(10 * time.Second):
+		t.Fatal("an idle connection was not closed")
+	}
+	if _, err := transport.Deliver(context.Background(), mails(1)); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestShared: batches handed over at the same time share the connections.
+func TestShared(t *testing.T) {
+	server := delivertest.NewServer(t, delivertest.Behaviour{})
+	transport := connect(t, server, func(o *Options) { o.Connections = 2 })
+	done := make(chan error)
+	for range 6 {
+		go func() {
+			_, err := transport.Deliver(context.Background(), mails(20))
+			done <- err
+		}()
+	}
+	for range 6 {
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}
+	if got := server.Connections(); got > 2 {
+		t.Errorf("%d connections, want 2 at most", got)
+	}
+}
+
+func TestNew(t *testing.T) {
+	good := Options{Host: "relay.example", Port: 587, TLS: StartTLS}
+	if _, err := New(good); err != nil {
+		t.Error(err)
+	}
+	for name, change := range map[string]func(*Options){
+		"no host":              func(o *Options) { o.Host = "" },
+		"no port":              func(o *Options) { o.Port = 0 },
+		"no TLS mode":          func(o *Options) { o.TLS = "" },
+		"EHLO name with more":  func(o *Options) { o.HELO = "a\r\nMAIL" },
+		"negative connections": func(o *Options) { o.Connections = -1 },
+	} {
+		o := good
+		change(&o)
+		if _, err := New(o); err == nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+}
+
+// TestCredentialsInClear: they go to this machine only.
+func TestCredentialsInClear(t *testing.T) {
+	transport, err := New(Options{Host: "relay.example", Port: 25, TLS: None, Username: "u", Password: "p"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &conn{t: transport, net: elsewhere{}, offers: offers{auth: []string{"PLAIN"}}}
+	if err := c.authenticate(); err == nil || !strings.Contains(err.Error(), "do not travel in clear") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// elsewhere is a connection to another machine on which nothing may be written.
+type elsewhere struct{ net.Conn }
+
+func (elsewhere) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 25} }
