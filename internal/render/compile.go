@@ -164,7 +164,7 @@ func (c *compiler) expression(source string, offset int, loop bool,
 	names := readNames(source)
 	out.cost += checkNames(names, loop, func(at int, message string) { c.problem(offset+at, message) })
 	for i, n := range names {
-		if n.kind == variable && !(loop && i > 0 && n.name == "reversed") {
+		if n.kind == variable && (!loop || i == 0 || n.name != "reversed") {
 			c.uses = append(c.uses, named{kind: variable, name: n.name, offset: offset + n.offset})
 		}
 	}

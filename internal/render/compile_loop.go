@@ -25,7 +25,7 @@ func (c *compiler) loop(p piece) {
 			return nil, err
 		}
 		out.limit, out.skip, out.reversed = statement.Limit, statement.Offset, statement.Reversed
-		return statement.Loop.Expr, nil
+		return statement.Expr, nil
 	})
 	out.list.path = nil
 	b := &block{name: "for", offset: p.offset}
@@ -65,7 +65,7 @@ func (c *compiler) cycle(p piece) {
 	_, err := guarded(func() (struct{}, error) {
 		statement, err := expressions.ParseStatement(expressions.CycleStatementSelector, p.args)
 		if err == nil {
-			out = &rotation{group: statement.Cycle.Group + "\x00" + strings.Join(statement.Cycle.Values, "\x00"), values: statement.Cycle.Values}
+			out = &rotation{group: statement.Group + "\x00" + strings.Join(statement.Values, "\x00"), values: statement.Values}
 		}
 		return struct{}{}, err
 	})

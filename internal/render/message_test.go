@@ -2,6 +2,7 @@ package render
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"mime"
 	"mime/multipart"
@@ -46,7 +47,7 @@ func parsed(t *testing.T, message []byte) (header mail.Header, parts map[string]
 	r := multipart.NewReader(m.Body, params["boundary"])
 	for {
 		p, err := r.NextPart() // decodes quoted-printable
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return m.Header, parts
 		}
 		if err != nil {
@@ -119,17 +120,23 @@ func TestComposeShapes(t *testing.T) {
 		absent []string
 	}{
 		"text only": {
-			"one part needs no multipart", func(*Envelope) {}, Rendered{Subject: "s", Text: "hi"},
-			map[string]string{"text/plain": "hi\r\n"}, nil,
+			"one part needs no multipart", func(*Envelope) {},
+			Rendered{Subject: "s", Text: "hi"},
+			map[string]string{"text/plain": "hi\r\n"},
+			nil,
 		},
 		"HTML only": {"likewise", func(*Envelope) {}, Rendered{Subject: "s", HTML: "hi"}, map[string]string{"text/html": "hi\r\n"}, nil},
 		"no list": {
 			"a message that is none of a list", func(e *Envelope) { e.UnsubscribeURL, e.OneClick, e.ReplyTo = "", false, "" },
-			Rendered{Subject: "s", Text: "hi"}, map[string]string{"text/plain": "hi\r\n"}, []string{"List-Unsubscribe", "List-Unsubscribe-Post", "Reply-To"},
+			Rendered{Subject: "s", Text: "hi"},
+			map[string]string{"text/plain": "hi\r\n"},
+			[]string{"List-Unsubscribe", "List-Unsubscribe-Post", "Reply-To"},
 		},
 		"no one-click": {
 			"without DKIM mail clients must not be told to post", func(e *Envelope) { e.OneClick = false },
-			Rendered{Subject: "s", Text: "hi"}, map[string]string{"text/plain": "hi\r\n"}, []string{"List-Unsubscribe-Post"},
+			Rendered{Subject: "s", Text: "hi"},
+			map[string]string{"text/plain": "hi\r\n"},
+			[]string{"List-Unsubscribe-Post"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

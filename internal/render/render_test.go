@@ -301,7 +301,8 @@ func TestVariables(t *testing.T) {
 func TestWithoutUnsubscribe(t *testing.T) {
 	template, err := Compile("en", []Content{
 		{Locale: "en", Subject: "s", HTML: "<a href='{{ unsubscribe_url }}'>x</a>"},
-		{Locale: "es", Subject: "{{ unsubscribe_url }}", HTML: "x"}, {Locale: "de", Subject: "s", Text: "{{ unsubscribe_url }}"},
+		{Locale: "es", Subject: "{{ unsubscribe_url }}", HTML: "x"},
+		{Locale: "de", Subject: "s", Text: "{{ unsubscribe_url }}"},
 	})
 	if err != nil {
 		t.Fatal(err)

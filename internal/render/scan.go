@@ -19,49 +19,69 @@ type piece struct {
 	literal bool             // text that stood within raw
 }
 
+// scanner cuts a source into pieces.
+type scanner struct {
+	out      []piece
+	problem  func(offset int, message string)
+	until    string // endraw or endcomment while inside such a block
+	opened   int    // where that block begins
+	trimNext bool   // the text that follows loses the blanks at its beginning
+}
+
 // scan cuts a source into pieces. It applies whitespace control ({%- … -%}) to the text beside a tag, takes comments
 // out and makes text of what stands within raw. What is left open is reported to problem.
 func scan(source string, problem func(offset int, message string)) []piece {
-	var out []piece
-	trimNext := false
-	until := "" // endraw or endcomment while inside such a block
-	opened := 0
+	s := &scanner{problem: problem}
 	offset := 0
 	for _, t := range parser.Scan(source, parser.SourceLoc{LineNo: 1}, nil) {
 		p := piece{kind: t.Type, source: t.Source, name: t.Name, args: t.Args, offset: offset}
 		offset += len(t.Source)
 		p.argsAt = p.offset + argsOffset(p)
-		switch {
-		case until != "" && t.Type == parser.TagTokenType && t.Name == until:
-			until = ""
-		case until == "endraw" && t.Source != "":
-			p.kind, p.literal = parser.TextTokenType, true
-			out = append(out, p)
-		case until != "":
-		case t.Type == parser.TrimLeftTokenType:
-			if n := len(out); n > 0 && out[n-1].kind == parser.TextTokenType {
-				out[n-1].source = strings.TrimRight(out[n-1].source, " \t\r\n")
-			}
-		case t.Type == parser.TrimRightTokenType:
-			trimNext = true
-			continue
-		case t.Type == parser.TagTokenType && (t.Name == "raw" || t.Name == "comment"):
-			until, opened = "end"+t.Name, p.offset
-		case t.Type == parser.TextTokenType:
-			reportOpen(p, problem)
-			if trimNext {
-				p.source = strings.TrimLeft(p.source, " \t\r\n")
-			}
-			out = append(out, p)
-		default:
-			out = append(out, p)
+		if s.until != "" {
+			s.within(p)
+		} else {
+			s.piece(p)
 		}
-		trimNext = false
 	}
-	if until != "" {
-		problem(opened, "this block is not closed: write {% "+until+" %} where it ends")
+	if s.until != "" {
+		problem(s.opened, "this block is not closed: write {% "+s.until+" %} where it ends")
 	}
-	return out
+	return s.out
+}
+
+// within takes a token of a raw block or a comment.
+func (s *scanner) within(p piece) {
+	switch {
+	case p.kind == parser.TagTokenType && p.name == s.until:
+		s.until = ""
+	case s.until == "endraw" && p.source != "":
+		p.kind, p.literal = parser.TextTokenType, true
+		s.out = append(s.out, p)
+	}
+}
+
+func (s *scanner) piece(p piece) {
+	const blanks = " \t\r\n"
+	switch {
+	case p.kind == parser.TrimLeftTokenType:
+		if n := len(s.out); n > 0 && s.out[n-1].kind == parser.TextTokenType {
+			s.out[n-1].source = strings.TrimRight(s.out[n-1].source, blanks)
+		}
+	case p.kind == parser.TrimRightTokenType:
+		s.trimNext = true
+		return
+	case p.kind == parser.TagTokenType && (p.name == "raw" || p.name == "comment"):
+		s.until, s.opened = "end"+p.name, p.offset
+	case p.kind == parser.TextTokenType:
+		reportOpen(p, s.problem)
+		if s.trimNext {
+			p.source = strings.TrimLeft(p.source, blanks)
+		}
+		s.out = append(s.out, p)
+	default:
+		s.out = append(s.out, p)
+	}
+	s.trimNext = false
 }
 
 // argsOffset finds where in a token its arguments begin.

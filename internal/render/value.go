@@ -40,22 +40,18 @@ func (s *state) writeNested(v any, offset, depth int) error {
 		return s.write(t, offset)
 	}
 	r := reflect.ValueOf(v)
-	switch r.Kind() {
-	case reflect.Slice, reflect.Array:
-		for i := range r.Len() {
-			if depth == maxDepth {
-				return s.fail(offset, "lists are nested more than %d deep", maxDepth)
-			}
-			if err := s.step(1, offset); err != nil {
-				return err
-			}
-			if err := s.writeNested(r.Index(i).Interface(), offset, depth+1); err != nil {
-				return err
-			}
+	if r.Kind() != reflect.Slice && r.Kind() != reflect.Array {
+		return nil
+	}
+	if depth == maxDepth {
+		return s.fail(offset, "lists are nested more than %d deep", maxDepth)
+	}
+	for i := range r.Len() {
+		if err := s.step(1, offset); err != nil {
+			return err
 		}
-	case reflect.Pointer:
-		if !r.IsNil() && depth < maxDepth {
-			return s.writeNested(r.Elem().Interface(), offset, depth+1)
+		if err := s.writeNested(r.Index(i).Interface(), offset, depth+1); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -18,6 +18,7 @@
 package delivertest
 
 import (
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"net"
@@ -128,7 +129,7 @@ func (s *Server) Start() {
 	if s.listener != nil {
 		return
 	}
-	listener, err := net.Listen("tcp", s.address)
+	listener, err := new(net.ListenConfig).Listen(context.Background(), "tcp", s.address)
 	if err != nil {
 		s.t.Fatalf("listen on %s: %v", s.address, err)
 	}

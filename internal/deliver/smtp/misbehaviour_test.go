@@ -42,22 +42,26 @@ func TestTrouble(t *testing.T) {
 		want      string // within the error
 	}{
 		"greeting refuses": {
-			delivertest.Behaviour{Answer: at(delivertest.Greeting, delivertest.Action{Reply: "554 5.7.1 your network is blocked"})}, nil,
+			delivertest.Behaviour{Answer: at(delivertest.Greeting, delivertest.Action{Reply: "554 5.7.1 your network is blocked"})},
+			nil,
 			stageGreeting, "the relay does not greet (554 5.7.1 your network is blocked)",
 		},
 		"greeting is late": {
 			delivertest.Behaviour{Answer: at(delivertest.Greeting, delivertest.Action{Hang: true})}, short, stageGreeting, "i/o timeout",
 		},
 		"greeting is no SMTP": {
-			delivertest.Behaviour{Answer: at(delivertest.Greeting, delivertest.Action{Reply: "SSH-2.0-OpenSSH_9"})}, nil,
+			delivertest.Behaviour{Answer: at(delivertest.Greeting, delivertest.Action{Reply: "SSH-2.0-OpenSSH_9"})},
+			nil,
 			stageGreeting, "not an SMTP reply",
 		},
 		"endless greeting": {
-			delivertest.Behaviour{Answer: at(delivertest.Greeting, delivertest.Action{Reply: strings.Repeat("220-x\r\n", 500) + "220 x"})}, nil,
+			delivertest.Behaviour{Answer: at(delivertest.Greeting, delivertest.Action{Reply: strings.Repeat("220-x\r\n", 500) + "220 x"})},
+			nil,
 			stageGreeting, "more than 128 lines",
 		},
 		"endless line": {
-			delivertest.Behaviour{Answer: at(delivertest.Greeting, delivertest.Action{Reply: "220 " + strings.Repeat("x", 9000)})}, nil,
+			delivertest.Behaviour{Answer: at(delivertest.Greeting, delivertest.Action{Reply: "220 " + strings.Repeat("x", 9000)})},
+			nil,
 			stageGreeting, "a line of more than 4096 bytes",
 		},
 		"EHLO refused":     {delivertest.Behaviour{Answer: at(delivertest.Ehlo, delivertest.Action{Reply: "502 5.5.2 no"})}, nil, stageEHLO, "502 5.5.2 no"},
@@ -79,22 +83,26 @@ func TestTrouble(t *testing.T) {
 			delivertest.Behaviour{}, func(o *Options) { o.Username, o.Password = "user@relay", "s3cret" }, stageAuth, "takes no credentials on this connection",
 		},
 		"AUTH by other means": {
-			delivertest.Behaviour{Auth: map[string]string{}, Mechanisms: []string{"GSSAPI"}}, func(o *Options) { o.Username = "user@relay" },
+			delivertest.Behaviour{Auth: map[string]string{}, Mechanisms: []string{"GSSAPI"}},
+			func(o *Options) { o.Username = "user@relay" },
 			stageAuth, "neither PLAIN nor LOGIN but GSSAPI",
 		},
 		"AUTH refused": {
-			delivertest.Behaviour{Auth: map[string]string{}}, func(o *Options) { o.Username, o.Password = "user@relay", "s3cret" },
+			delivertest.Behaviour{Auth: map[string]string{}},
+			func(o *Options) { o.Username, o.Password = "user@relay", "s3cret" },
 			stageAuth, "refuses the credentials: check username and password in the Secret (535 5.7.8)",
 		},
 		"MAIL refused": {
-			delivertest.Behaviour{Answer: at(delivertest.Mail, delivertest.Action{Reply: "550 5.1.8 velo@velo.example unknown"})}, nil,
+			delivertest.Behaviour{Answer: at(delivertest.Mail, delivertest.Action{Reply: "550 5.1.8 velo@velo.example unknown"})},
+			nil,
 			stageMail, "the relay refuses the sender or takes no mail now (550 5.1.8)",
 		},
 		"MAIL deferred": {
 			delivertest.Behaviour{Answer: at(delivertest.Mail, delivertest.Action{Reply: "452 4.3.1 disk full"})}, nil, stageMail, "(452 4.3.1)",
 		},
 		"closing at once": {
-			delivertest.Behaviour{Answer: at(delivertest.Mail, delivertest.Action{Reply: "421 4.7.0 too many connections", Close: true})}, nil,
+			delivertest.Behaviour{Answer: at(delivertest.Mail, delivertest.Action{Reply: "421 4.7.0 too many connections", Close: true})},
+			nil,
 			stageMail, "(421 4.7.0)",
 		},
 		"hanging up at MAIL": {

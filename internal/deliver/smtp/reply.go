@@ -36,18 +36,8 @@ var errReply = errors.New("not an SMTP reply")
 func readReply(r *bufio.Reader, keepLines bool) (reply, error) {
 	var out reply
 	var text strings.Builder
-	for n := 0; ; n++ {
-		if n == maxReplyLines {
-			return reply{}, fmt.Errorf("%w: more than %d lines", errReply, maxReplyLines)
-		}
-		line, err := r.ReadSlice('\n')
-		if errors.Is(err, bufio.ErrBufferFull) {
-			return reply{}, fmt.Errorf("%w: a line of more than %d bytes", errReply, maxReplyLine)
-		}
-		if err != nil {
-			return reply{}, err
-		}
-		code, words, last, err := parseReplyLine(line)
+	for n := range maxReplyLines {
+		code, words, last, err := readReplyLine(r)
 		if err != nil {
 			return reply{}, err
 		}
@@ -71,6 +61,18 @@ func readReply(r *bufio.Reader, keepLines bool) (reply, error) {
 			return out, nil
 		}
 	}
+	return reply{}, fmt.Errorf("%w: more than %d lines", errReply, maxReplyLines)
+}
+
+func readReplyLine(r *bufio.Reader) (code int, words []byte, last bool, err error) {
+	line, err := r.ReadSlice('\n')
+	if errors.Is(err, bufio.ErrBufferFull) {
+		return 0, nil, false, fmt.Errorf("%w: a line of more than %d bytes", errReply, maxReplyLine)
+	}
+	if err != nil {
+		return 0, nil, false, err
+	}
+	return parseReplyLine(line)
 }
 
 // parseReplyLine takes a line with its line end apart: three digits, then "-" where more lines follow, or a blank.

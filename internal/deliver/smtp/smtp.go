@@ -72,8 +72,12 @@ func (t Timeouts) withDefaults() Timeouts {
 		value *time.Duration
 		usual time.Duration
 	}{
-		{&t.Connect, 30 * time.Second}, {&t.Greeting, 5 * time.Minute}, {&t.Command, 5 * time.Minute},
-		{&t.Data, 2 * time.Minute}, {&t.Block, 3 * time.Minute}, {&t.Dot, 10 * time.Minute},
+		{&t.Connect, 30 * time.Second},
+		{&t.Greeting, 5 * time.Minute},
+		{&t.Command, 5 * time.Minute},
+		{&t.Data, 2 * time.Minute},
+		{&t.Block, 3 * time.Minute},
+		{&t.Dot, 10 * time.Minute},
 	} {
 		if *d.value == 0 {
 			*d.value = d.usual
@@ -99,18 +103,33 @@ var heloName = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$|^\[
 
 // New checks the options and returns a transport, which connects when it is first used.
 func New(o Options) (*Transport, error) {
+	if err := o.check(); err != nil {
+		return nil, fmt.Errorf("SMTP relay: %w", err)
+	}
+	o = o.withDefaults()
+	return &Transport{
+		o: o, address: net.JoinHostPort(o.Host, strconv.Itoa(o.Port)),
+		slots: make(chan struct{}, o.Connections),
+	}, nil
+}
+
+func (o Options) check() error {
 	switch {
 	case o.Host == "":
-		return nil, errors.New("the relay has no host")
+		return errors.New("it has no host")
 	case o.Port < 1 || o.Port > 65535:
-		return nil, fmt.Errorf("port %d is not between 1 and 65535", o.Port)
+		return fmt.Errorf("port %d is not between 1 and 65535", o.Port)
 	case o.TLS != StartTLS && o.TLS != Implicit && o.TLS != None:
-		return nil, fmt.Errorf("TLS mode %q is none of StartTLS, Implicit, None", o.TLS)
+		return fmt.Errorf("TLS mode %q is none of StartTLS, Implicit, None", o.TLS)
 	case o.HELO != "" && !heloName.MatchString(o.HELO):
-		return nil, fmt.Errorf("%q is not a host name for EHLO", o.HELO)
+		return fmt.Errorf("%q is not a host name for EHLO", o.HELO)
 	case o.Connections < 0 || o.MaxMessages < 0:
-		return nil, errors.New("negative number of connections or messages")
+		return errors.New("negative number of connections or messages")
 	}
+	return nil
+}
+
+func (o Options) withDefaults() Options {
 	if o.Connections == 0 {
 		o.Connections = 4
 	}
@@ -127,10 +146,7 @@ func New(o Options) (*Transport, error) {
 		}
 	}
 	o.Timeouts = o.Timeouts.withDefaults()
-	return &Transport{
-		o: o, address: net.JoinHostPort(o.Host, strconv.Itoa(o.Port)),
-		slots: make(chan struct{}, o.Connections),
-	}, nil
+	return o
 }
 
 // Deliver implements deliver.Transport.
