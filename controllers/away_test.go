@@ -1,0 +1,237 @@
+package controllers_test
+
+import (
+	"path/filepath"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/onsi/gomega"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/tertulia-crm/tertulia/api/v1alpha1"
+	"github.com/tertulia-crm/tertulia/internal/credentials"
+	"github.com/tertulia-crm/tertulia/internal/local/controlplanetest"
+	"github.com/tertulia-crm/tertulia/internal/local/postgres"
+	"github.com/tertulia-crm/tertulia/internal/store"
+)
+
+// elsewhere is a PostgreSQL server of one test's own, which the test may stop.
+type elsewhere struct {
+	*postgres.Server
+	options postgres.Options
+}
+
+func newElsewhere(t *testing.T) *elsewhere {
+	t.Helper()
+	e := &elsewhere{options: postgres.Options{Dir: filepath.Join(t.TempDir(), "data"), Durable: true}}
+	e.start(t)
+	e.options.Port = e.Port()
+	t.Cleanup(func() {
+		if e.Server != nil {
+			_ = e.Kill()
+		}
+	})
+	return e
+}
+
+func (e *elsewhere) start(t *testing.T) {
+	t.Helper()
+	server, err := postgres.Start(t.Context(), e.options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.Server = server
+}
+
+func (e *elsewhere) kill(t *testing.T) {
+	t.Helper()
+	if err := e.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	e.Server = nil
+}
+
+// database makes a database and its owner, who may do no more than own it unless attributes say so.
+func (e *elsewhere) database(t *testing.T, name, attributes string) (ownerURL string) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), e.URL("postgres"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(t.Context()) }()
+	owner := pgx.Identifier{name}.Sanitize()
+	for _, statement := range []string{
+		"create role " + owner + " login password 'secret' " + attributes, "create database " + owner + " owner " + owner,
+	} {
+		if _, err := conn.Exec(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ownerURL, err = store.URLAs(e.URL(name), name, "secret")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ownerURL
+}
+
+// newGuest makes a namespace whose tenant brings the database that a Secret names.
+func newGuest(t *testing.T, uri string) *home {
+	t.Helper()
+	h := &home{world: inWorld(t), t: t, namespace: controlplanetest.Namespace(t)}
+	h.id = "t-" + h.namespace
+	tenant := h.tenant()
+	tenant.Spec.Database = &v1alpha1.TenantDatabase{SecretRef: v1alpha1.LocalReference{Name: "db"}}
+	if uri != "" {
+		h.create(&corev1.Secret{ObjectMeta: h.named("db"), StringData: map[string]string{"uri": uri}})
+	}
+	h.create(tenant)
+	return h
+}
+
+func (h *home) open(uri string) {
+	h.t.Helper()
+	db, err := store.Open(h.t.Context(), uri, store.Options{MaxConns: 2})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.t.Cleanup(db.Close)
+	h.db = db
+}
+
+func TestBroughtDatabase(t *testing.T) {
+	server := newElsewhere(t)
+	uri := server.database(t, "brought", "")
+	h := newGuest(t, "")
+	object := &v1alpha1.CRMTenant{}
+	expectParts(t, h.verdict(object, "default", v1alpha1.NotFoundReason("Secret"), "InProgress"), `"db"`)
+	secret := &corev1.Secret{ObjectMeta: h.named("db"), StringData: map[string]string{"user": "x"}}
+	h.create(secret)
+	expectParts(t, h.verdict(object, "default", v1alpha1.SecretKeyMissing, "InProgress"), `"uri"`)
+	put := func(uri string) {
+		t.Helper()
+		edit(h, secret, "db", func(s *corev1.Secret) { s.StringData = map[string]string{"uri": uri} })
+	}
+	put("db.example:5432 user=secret-user")
+	if message := h.verdict(object, "default", v1alpha1.InvalidDatabaseURLReason, "InProgress"); message == "" {
+		t.Error("no message")
+	} else {
+		expectParts(t, message, "postgresql://")
+	}
+	wrong, err := store.URLAs(uri, "brought", "wrong-secret")
+	if err != nil {
+		t.Fatal(err)
+	}
+	put(wrong)
+	h.condition(object, "default", v1alpha1.ReadyCondition, "False", v1alpha1.DatabaseRefusedReason)
+	put(uri)
+	h.current(object, "default")
+	// Its owner may not create roles, and a condition says so.
+	expectParts(t, h.condition(object, "default", v1alpha1.RuntimeRoleCondition, "False", v1alpha1.OwnerRunsReason), "runtime-uri")
+	if object.Status.Database != "brought" {
+		t.Errorf("database: %q", object.Status.Database)
+	}
+	tenant, err := credentials.Read(filepath.Join(h.root, h.id))
+	if err != nil || tenant.DatabaseURL != uri {
+		t.Errorf("workers do not get the owner's login: %v", err)
+	}
+}
+
+func TestBroughtDatabaseWithLogins(t *testing.T) {
+	server := newElsewhere(t)
+	t.Run("made by an owner who may create roles", func(t *testing.T) {
+		h := newGuest(t, server.database(t, "creator", "createrole"))
+		h.current(&v1alpha1.CRMTenant{}, "default")
+		h.condition(&v1alpha1.CRMTenant{}, "default", v1alpha1.RuntimeRoleCondition, "True", v1alpha1.SeparateReason)
+		if err := store.CheckLogin(t.Context(), h.secret("tertulia-runtime")["uri"]); err != nil {
+			t.Errorf("workers cannot log in: %v", err)
+		}
+	})
+	t.Run("brought beside the owner's", func(t *testing.T) {
+		uri := server.database(t, "giver", "")
+		runtime := server.database(t, "runner", "")
+		runtime, err := store.URLAs(uri, "runner", store.PasswordOf(runtime, "runner"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := newGuest(t, "")
+		h.create(&corev1.Secret{ObjectMeta: h.named("db"), StringData: map[string]string{"uri": uri, "runtime-uri": runtime}})
+		h.current(&v1alpha1.CRMTenant{}, "default")
+		h.condition(&v1alpha1.CRMTenant{}, "default", v1alpha1.RuntimeRoleCondition, "True", v1alpha1.SeparateReason)
+		tenant, err := credentials.Read(filepath.Join(h.root, h.id))
+		if err != nil || tenant.DatabaseURL != runtime {
+			t.Errorf("workers do not get the login that was brought: %v", err)
+		}
+	})
+}
+
+func TestDatabaseGoesAwayAndComesBack(t *testing.T) {
+	server := newElsewhere(t)
+	uri := server.database(t, "away", "createrole")
+	h := newGuest(t, uri)
+	tenant, old, fresh := &v1alpha1.CRMTenant{}, &v1alpha1.EventType{}, &v1alpha1.EventType{}
+	h.current(tenant, "default")
+	h.create(h.event("old"))
+	h.current(old, "old")
+	version := old.ResourceVersion
+
+	server.kill(t)
+	h.condition(tenant, "default", v1alpha1.ReadyCondition, "False", v1alpha1.DatabaseDownReason)
+	h.create(h.event("fresh"))
+	h.condition(fresh, "fresh", v1alpha1.ReadyCondition, "False", v1alpha1.DatabaseDownReason)
+	h.current(old, "old")
+	if old.ResourceVersion != version {
+		t.Error("an object whose row is in force was written because the database is away")
+	}
+
+	server.start(t)
+	h.current(tenant, "default")
+	h.current(fresh, "fresh")
+	h.open(uri)
+	becomes(h, int64(2), "select count(*) from event_type where dormant_since is null")
+}
+
+func TestDeletionWaitsForTheDatabase(t *testing.T) {
+	server := newElsewhere(t)
+	uri := server.database(t, "asleep", "createrole")
+	h := newGuest(t, uri)
+	h.current(&v1alpha1.CRMTenant{}, "default")
+	object := &v1alpha1.EventType{}
+	h.create(h.event("purchase"))
+	h.current(object, "purchase")
+	server.kill(t)
+	h.condition(&v1alpha1.CRMTenant{}, "default", v1alpha1.ReadyCondition, "False", v1alpha1.DatabaseDownReason)
+	h.delete(&v1alpha1.EventType{}, "purchase")
+	// What must be suspended is not let go before it is.
+	h.condition(object, "purchase", v1alpha1.ReadyCondition, "False", v1alpha1.DatabaseDownReason)
+	server.start(t)
+	h.gone(object, "purchase")
+	h.open(uri)
+	becomes(h, true, "select dormant_since is not null from event_type")
+}
+
+func TestNamespaceEndsWithItsDatabaseAway(t *testing.T) {
+	server := newElsewhere(t)
+	h := newGuest(t, server.database(t, "gone", "createrole"))
+	h.current(&v1alpha1.CRMTenant{}, "default")
+	h.create(h.event("purchase"), h.channel("news", ""), h.contact(plan), h.segment("all", "true"), h.template("spring", "hola"), h.campaign("spring"))
+	h.current(&v1alpha1.EventType{}, "purchase")
+	h.current(&v1alpha1.MessageChannel{}, "news")
+	h.verdict(&v1alpha1.Campaign{}, "spring", v1alpha1.DependencyNotReady, "InProgress")
+	server.kill(t)
+	namespace := &corev1.Namespace{}
+	if err := h.api.Get(t.Context(), types.NamespacedName{Name: h.namespace}, namespace); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.api.Delete(t.Context(), namespace); err != nil {
+		t.Fatal(err)
+	}
+	h.eventually(func(g gomega.Gomega) {
+		err := h.api.Get(t.Context(), types.NamespacedName{Name: h.namespace}, namespace)
+		g.Expect(apierrors.IsNotFound(err)).To(gomega.BeTrue(), "%v", err)
+	})
+	if _, err := credentials.Read(filepath.Join(h.root, h.id)); err == nil {
+		t.Error("workers and servers still have the tenant")
+	}
+}
