@@ -5,6 +5,9 @@ import (
 	"os"
 	"testing"
 
+	"github.com/go-logr/logr"
+	ctrl "sigs.k8s.io/controller-runtime"
+
 	"github.com/tertulia-crm/tertulia/internal/store/storetest"
 )
 
@@ -13,6 +16,7 @@ const runAsProgram = "TERTULIA_TEST_RUN_AS_PROGRAM"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(runAsProgram) == "" {
+		ctrl.SetLogger(logr.Discard()) // clients in tests have nothing to say
 		storetest.Main(m)
 		return
 	}

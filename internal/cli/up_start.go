@@ -7,11 +7,11 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
-	"github.com/go-logr/logr/funcr"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/tertulia-crm/tertulia/config/crd"
@@ -54,7 +54,7 @@ func openUp(o upOptions, progress io.Writer) (*up, error) {
 		return nil, err
 	}
 	u := &up{options: o, progress: &syncWriter{to: progress}, begun: time.Now(), lock: lock}
-	u.log = funcr.New(func(_, args string) { _, _ = fmt.Fprintln(u.progress, args) }, funcr.Options{})
+	u.log = logr.New(upLog{u})
 	return u, nil
 }
 
@@ -158,6 +158,43 @@ func (u *up) stop(ctx context.Context) error {
 		u.say("Stopped; everything is kept in %s", u.options.dataDir)
 	}
 	return err
+}
+
+// upLog writes what the parts of `up` log as lines for the person at the terminal. Details (V > 0) are left out.
+type upLog struct{ up *up }
+
+// Init does nothing.
+func (upLog) Init(logr.RuntimeInfo) {}
+
+// Enabled leaves details out.
+func (upLog) Enabled(level int) bool { return level == 0 }
+
+// Info is a line.
+func (l upLog) Info(_ int, message string, values ...any) {
+	l.up.say("%s%s", message, describeValues(values))
+}
+
+// Error is a line too.
+func (l upLog) Error(err error, message string, values ...any) {
+	l.up.say("%s%s: %v", message, describeValues(values), err)
+}
+
+// WithValues is not used by the parts of `up`; what it gives is left out.
+func (l upLog) WithValues(...any) logr.LogSink { return l }
+
+// WithName likewise.
+func (l upLog) WithName(string) logr.LogSink { return l }
+
+// describeValues turns key, value, … into " (key value, …)".
+func describeValues(values []any) string {
+	var parts []string
+	for i := 0; i+1 < len(values); i += 2 {
+		parts = append(parts, fmt.Sprintf("%v %v", values[i], values[i+1]))
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(parts, ", ") + ")"
 }
 
 // syncWriter lets goroutines write whole lines.

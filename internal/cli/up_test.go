@@ -78,31 +78,31 @@ func (r *upRun) stop(sig syscall.Signal) error {
 	return <-r.ended
 }
 
-// condition is a function that asks for the Ready condition of an object in the namespace "demo".
-func (r *upRun) condition(object client.Object, name string, conditions func() []metav1.Condition) func() metav1.ConditionStatus {
+// condition is a function that asks for the Ready condition of an object in the namespace "demo", or why there is none.
+func (r *upRun) condition(object client.Object, name string, conditions func() []metav1.Condition) func() string {
 	config, err := clientcmd.BuildConfigFromFlags("", r.ready.Kubeconfig)
 	r.Expect(err).NotTo(HaveOccurred())
 	scheme := runtime.NewScheme()
 	r.Expect(v1alpha1.AddToScheme(scheme)).To(Succeed())
 	api, err := client.New(config, client.Options{Scheme: scheme})
 	r.Expect(err).NotTo(HaveOccurred())
-	return func() metav1.ConditionStatus {
+	return func() string {
 		if err := api.Get(r.t.Context(), client.ObjectKey{Namespace: "demo", Name: name}, object); err != nil {
-			return metav1.ConditionStatus(err.Error())
+			return err.Error()
 		}
 		if ready := meta.FindStatusCondition(conditions(), "Ready"); ready != nil {
-			return ready.Status
+			return string(ready.Status)
 		}
-		return metav1.ConditionUnknown
+		return "no condition"
 	}
 }
 
-func (r *upRun) tenantReady() func() metav1.ConditionStatus {
+func (r *upRun) tenantReady() func() string {
 	tenant := &v1alpha1.CRMTenant{}
 	return r.condition(tenant, "default", func() []metav1.Condition { return tenant.Status.Conditions })
 }
 
-func (r *upRun) segmentReady() func() metav1.ConditionStatus {
+func (r *upRun) segmentReady() func() string {
 	segment := &v1alpha1.Segment{}
 	return r.condition(segment, "everyone", func() []metav1.Condition { return segment.Status.Conditions })
 }
@@ -169,7 +169,7 @@ func TestUp(t *testing.T) {
 	up := runUpProcess(t, dir, manifests)
 
 	t.Log("operator, server, worker and mailbox do their work")
-	up.Eventually(up.tenantReady()).WithTimeout(upPatience).Should(Equal(metav1.ConditionTrue))
+	up.Eventually(up.tenantReady()).WithTimeout(upPatience).Should(Equal("True"))
 	response, err := http.Get(up.ready.Server + "/healthz") //nolint:noctx // a local server
 	up.Expect(err).NotTo(HaveOccurred())
 	up.Expect(response.Body.Close()).To(Succeed())
@@ -177,14 +177,17 @@ func TestUp(t *testing.T) {
 	up.Expect(smtp.SendMail(up.ready.SMTP, nil, "a@velo.example", []string{"ana@example.com"}, []byte("Subject: hola\r\n\r\nHola\r\n"))).To(Succeed())
 	up.Expect(up.mails()).To(Equal(1))
 	write("segment.yaml", segmentManifest)
-	up.Eventually(up.segmentReady()).WithTimeout(upPatience).Should(Equal(metav1.ConditionTrue), "an edit is applied while it runs")
+	up.Eventually(up.segmentReady()).WithTimeout(upPatience).Should(Equal("True"), "an edit is applied while it runs")
 
-	t.Log("a worker that dies is started again")
-	workers := named(processes(t, dir), " worker ")
-	up.Expect(workers).To(HaveLen(1))
-	up.Expect(syscall.Kill(workers[0], syscall.SIGKILL)).To(Succeed())
-	up.Eventually(func() []int { return named(processes(t, dir), " worker ") }).WithTimeout(upPatience).
-		Should(And(HaveLen(1), Not(ContainElement(workers[0]))))
+	t.Log("a process that dies is started again")
+	for _, program := range []string{" worker ", "/kube-apiserver ", "/postgres -D"} {
+		running := named(processes(t, dir), program)
+		up.Expect(running).To(HaveLen(1), program)
+		up.Expect(syscall.Kill(running[0], syscall.SIGKILL)).To(Succeed())
+		up.Eventually(func() []int { return named(processes(t, dir), program) }).WithTimeout(upPatience).
+			Should(And(HaveLen(1), Not(ContainElement(running[0]))), program)
+	}
+	up.Eventually(up.tenantReady()).WithTimeout(upPatience).Should(Equal("True"))
 
 	t.Log("no password is in anybody's arguments")
 	_, secret, found := strings.Cut(up.ready.Database, "postgres://postgres:")
@@ -204,7 +207,7 @@ func TestUp(t *testing.T) {
 	for _, program := range []string{"/etcd ", "/kube-apiserver ", "/kube-controller-manager ", " operator ", " server ", " worker "} {
 		up.Expect(named(after, program)).To(HaveLen(1), program)
 	}
-	up.Eventually(up.tenantReady()).WithTimeout(upPatience).Should(Equal(metav1.ConditionTrue))
+	up.Eventually(up.tenantReady()).WithTimeout(upPatience).Should(Equal("True"))
 	up.Eventually(up.segmentReady()).WithTimeout(upPatience).Should(ContainSubstring("not found"))
 	up.Expect(up.mails()).To(Equal(1))
 

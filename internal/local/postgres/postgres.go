@@ -221,10 +221,23 @@ func endLeftOver(ctx context.Context, bin, dir string, owner *account) error {
 	stop := exec.CommandContext(ctx, filepath.Join(bin, "pg_ctl"), "-D", dir, "-m", "fast", "-w", "-t", "30", "stop")
 	stop.Dir = dir
 	stop.SysProcAttr = owner.processAttributes()
-	if out, err := stop.CombinedOutput(); err != nil && !strings.Contains(string(out), "Is server running?") {
+	stop.Env = append(os.Environ(), "LC_ALL=C") // so that what it says can be recognised
+	out, err := stop.CombinedOutput()
+	if err != nil && !namesNobody(string(out)) {
 		return fmt.Errorf("end the PostgreSQL server that an earlier run left on %s: %w: %s", dir, err, out)
 	}
 	return nil
+}
+
+// namesNobody recognises what pg_ctl says of a file that a crash left, which names no process, one that has ended, or one of
+// somebody else who got its number since. PostgreSQL replaces such a file by itself.
+func namesNobody(said string) bool {
+	for _, sign := range []string{"Is server running?", "No such process", "Operation not permitted"} {
+		if strings.Contains(said, sign) {
+			return true
+		}
+	}
+	return false
 }
 
 func freePort(ctx context.Context) (int, error) {

@@ -38,7 +38,7 @@ type Kept struct {
 // Keep takes a running program over until Stop is called.
 func Keep(p *Process, log logr.Logger) *Kept {
 	ctx, cancel := context.WithCancel(context.Background())
-	k := &Kept{log: log.WithValues("program", p.command.Name), cancel: cancel, done: make(chan struct{}), current: p}
+	k := &Kept{log: log, cancel: cancel, done: make(chan struct{}), current: p}
 	go k.keep(ctx)
 	return k
 }
@@ -70,7 +70,7 @@ func (k *Kept) keep(ctx context.Context) {
 		case <-process.Done():
 		}
 		delay = nextDelay(delay, time.Since(begun))
-		k.log.Info("the program ended and will be started again", "how", describe(process), "after", delay.String(), "log", process.command.Log)
+		k.log.Info("a program ended and will be started again", "how", describe(process), "after", delay.String(), "log", process.command.Log)
 		next := k.restart(ctx, process.command, &delay)
 		if next == nil {
 			return
@@ -96,7 +96,7 @@ func (k *Kept) restart(ctx context.Context, c Command, delay *time.Duration) *Pr
 			return process
 		}
 		*delay = nextDelay(*delay, 0)
-		k.log.Error(err, "the program could not be started", "after", delay.String())
+		k.log.Error(err, "a program could not be started and will be tried again", "after", delay.String())
 	}
 }
 
