@@ -16,12 +16,23 @@ type Evaluation struct {
 // segment never cross. It should be planned for its arguments (unnamed, or with plan_cache_mode force_custom_plan):
 // a plan for any argument knows neither how long a window is nor how common an event.
 type Statement struct {
+	Settings  string // a statement without arguments to run before it, in the same transaction; "" when there is none
 	SQL       string
 	Arguments []any
 }
 
+// wholeSettings keep the planner from nested loops. After an import nobody has counted the rows yet, the planner takes
+// thousands for a few, and a nested loop then compares every contact with every event: minutes instead of seconds.
+// Hash joins are good with and without statistics when everyone is asked. Compiling such statements costs more than
+// it saves.
+const wholeSettings = "select set_config('enable_nestloop', 'off', true), set_config('jit', 'off', true)"
+
 // Everyone evaluates all contacts: the members are then exactly those who belong.
-func (e Evaluation) Everyone() Statement { return e.statement("", "") }
+func (e Evaluation) Everyone() Statement {
+	s := e.statement("", "")
+	s.Settings = wholeSettings
+	return s
+}
 
 // Contacts evaluates some contacts, by their ids, and leaves the membership of all others alone.
 func (e Evaluation) Contacts(ids []int64) Statement {

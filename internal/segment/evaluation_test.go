@@ -2,10 +2,14 @@ package segment_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
 
+	"github.com/tertulia-crm/tertulia/internal/crm"
+	"github.com/tertulia-crm/tertulia/internal/expr"
 	"github.com/tertulia-crm/tertulia/internal/segment"
 	"github.com/tertulia-crm/tertulia/internal/store"
 	"github.com/tertulia-crm/tertulia/internal/store/storetest"
@@ -23,6 +27,46 @@ func run(t *testing.T, db *store.DB, s segment.Statement) counts {
 		t.Fatalf("evaluate: %v\n%s", err, s.SQL)
 	}
 	return c
+}
+
+// TestEvaluationOfEveryoneIsLinear asks for the plan while the server knows nothing of what the tables hold, as after
+// an import: it must not compare everybody with everything.
+func TestEvaluationOfEveryoneIsLinear(t *testing.T) {
+	ctx := context.Background()
+	db := storetest.New(t)
+	for _, sql := range []string{
+		"insert into identifier (type, value) values ('email', 'x')",
+		"insert into contact (locale) select 'es' from generate_series(1, 2000)",
+		`insert into event (name, occurred_at, identifier_id, contact_id, source)
+			select 'purchase', now() - n * interval '1 hour', 1, 1 + n % 2000, 'x' from generate_series(1, 10000) n`,
+	} {
+		execute(t, db, sql)
+	}
+	lapsed, err := expr.Compile(crm.Schema{Events: []crm.EventType{{Name: "purchase"}}},
+		`contact.locale == "es" && events("purchase").count() > 0 && events("purchase").within("90d").count() == 0`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	statement := segment.Evaluation{SegmentID: 1, Predicate: lapsed.Predicate, Arguments: lapsed.Arguments}.Everyone()
+	tx, err := db.Pool.Begin(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback(ctx) }()
+	if _, err := tx.Exec(ctx, statement.Settings); err != nil {
+		t.Fatal(err)
+	}
+	rows, err := tx.Query(ctx, "explain "+statement.SQL, statement.Arguments...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if plan := strings.Join(lines, "\n"); strings.Contains(plan, "Nested Loop") || !strings.Contains(plan, "Anti Join") {
+		t.Errorf("the plan holds a nested loop, or does not join:\n%s", plan)
+	}
 }
 
 func execute(t *testing.T, db *store.DB, sql string, arguments ...any) {

@@ -106,6 +106,11 @@ func loadDefinition(ctx context.Context, tx pgx.Tx, name string) (definition, er
 // for its arguments, and takes no place in the connection's cache.
 func applyMembership(ctx context.Context, tx pgx.Tx, d definition, result *Evaluation) error {
 	statement := d.Everyone()
+	if statement.Settings != "" {
+		if _, err := tx.Exec(ctx, statement.Settings); err != nil {
+			return fmt.Errorf("set up the planner: %w", err)
+		}
+	}
 	arguments := append([]any{pgx.QueryExecModeDescribeExec}, statement.Arguments...)
 	return tx.QueryRow(ctx, statement.SQL, arguments...).Scan(&result.Members, &result.Entered, &result.Left)
 }
