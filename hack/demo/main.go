@@ -88,7 +88,7 @@ func play(ctx context.Context, o options) (err error) {
 	if o.once {
 		return nil
 	}
-	printTour(show, up, o)
+	printTour(show, up)
 	<-ctx.Done()
 	return up.died()
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -62,27 +63,55 @@ func importPeople(ctx context.Context, show *narrator, _ *cluster, up *upProcess
 		show.done("%s contacts in %s, %s events in %s", thousands(int64(o.contacts)), relative(contacts), thousands(int64(o.events)), relative(events))
 	}
 	for _, file := range []struct{ what, path string }{{"contacts", contacts}, {"events", events}} {
-		show.begin("tertulia import %s %s --namespace %s --source %s", file.what, relative(file.path), namespace, invent.Source)
-		command := exec.CommandContext(ctx, o.program, "import", file.what, file.path,
-			"--namespace", namespace, "--source", invent.Source, "--kubeconfig", up.ready.Kubeconfig)
-		command.Stdout, command.Stderr = os.Stdout, os.Stderr // with its progress bar
-		if err := command.Run(); err != nil {
+		if err := importFile(ctx, show, up, o, file.what, file.path); err != nil {
 			return fmt.Errorf("import %s: %w", file.what, err)
 		}
-		show.done("imported")
 	}
 	return nil
 }
 
-// steady is how long the segments' counts must stay the same: contacts and events ask for an evaluation each, and a
-// worker looks for what is asked once a second.
-const steady = 1500 * time.Millisecond
+// imported is what both imports say with --output json. What one of them does not count is 0.
+type imported struct {
+	Created, Updated, Unchanged int64 // contacts
+	Accepted, Duplicate         int64 // events
+	Rejected                    int64
+	Changed                     bool
+}
+
+func importFile(ctx context.Context, show *narrator, up *upProcess, o options, what, path string) error {
+	show.begin("tertulia import %s %s --namespace %s --source %s", what, relative(path), namespace, invent.Source)
+	command := exec.CommandContext(ctx, o.program, "import", what, path,
+		"--namespace", namespace, "--source", invent.Source, "--kubeconfig", up.ready.Kubeconfig, "--output", "json")
+	command.Stderr = os.Stderr // where its progress bar is
+	summary, err := command.Output()
+	if err != nil {
+		return err
+	}
+	var result imported
+	if err := json.Unmarshal(summary, &result); err != nil {
+		return fmt.Errorf("read its summary: %w", err)
+	}
+	if result.Rejected > 0 {
+		return fmt.Errorf("%d were rejected; the reasons are beside %s", result.Rejected, relative(path))
+	}
+	if !result.Changed {
+		show.done("nothing new: all of it was there already")
+		return nil
+	}
+	up.peopleChanged = time.Now()
+	show.done("%s new, %s changed, %s known", thousands(result.Created+result.Accepted), thousands(result.Updated), thousands(result.Unchanged+result.Duplicate))
+	return nil
+}
+
+// steady is how long a count that does not follow an import must stay the same. A worker notices what was asked of it
+// within a second or two, and an import that brings nobody in or out leaves no other trace.
+const steady = 5 * time.Second
 
 // awaitSegments waits until the segments have been built from the people that were just imported.
-func awaitSegments(ctx context.Context, show *narrator, velo *cluster, _ *upProcess, _ options) error {
+func awaitSegments(ctx context.Context, show *narrator, velo *cluster, up *upProcess, _ options) error {
 	show.begin("Building segments")
-	var members, before string
-	var since time.Time
+	var members string
+	began := time.Now()
 	err := await(ctx, func(ctx context.Context) (string, error) {
 		var segments v1alpha1.SegmentList
 		if _, err := velo.list(ctx, &segments); err != nil {
@@ -94,16 +123,14 @@ func awaitSegments(ctx context.Context, show *narrator, velo *cluster, _ *upProc
 			if missing, err := notReady(segment); err != nil || missing != "" {
 				return missing, err
 			}
-			if segment.Status.Members == nil || *segment.Status.Members == 0 {
+			if count(segment.Status.Members) == 0 {
 				return "segment/" + segment.Name + " has no members", nil
 			}
+			built := segment.Status.LastBuilt
+			if (built == nil || built.Time.Before(up.peopleChanged)) && time.Since(began) < steady {
+				return "segment/" + segment.Name + " is older than the people", nil
+			}
 			members += fmt.Sprintf("%s %s, ", segment.Name, thousands(*segment.Status.Members))
-		}
-		if members != before {
-			before, since = members, time.Now()
-		}
-		if time.Since(since) < steady {
-			return "the members still change", nil
 		}
 		return "", nil
 	})

@@ -5,25 +5,12 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
-	"strings"
-
-	"github.com/tertulia-crm/tertulia/internal/local/binaries"
 )
-
-// kubectl finds the program: ours, of the API server's version, since a distribution's is often too old.
-func kubectl(ctx context.Context) (string, error) {
-	programs, err := binaries.Ensure(ctx, binaries.Options{})
-	return programs.Kubectl, err
-}
 
 // printTables shows what kubectl shows.
 func printTables(ctx context.Context, show *narrator, _ *cluster, up *upProcess, _ options) error {
-	program, err := kubectl(ctx)
-	if err != nil {
-		return fmt.Errorf("find kubectl: %w", err)
-	}
 	show.say("\n$ kubectl get crm --namespace %s\n", namespace)
-	command := exec.CommandContext(ctx, program, "--kubeconfig", up.ready.Kubeconfig, "get", "crm", "--namespace", namespace)
+	command := exec.CommandContext(ctx, up.ready.Kubectl, "--kubeconfig", up.ready.Kubeconfig, "get", "crm", "--namespace", namespace)
 	command.Stdout, command.Stderr = show.out, show.out
 	if err := command.Run(); err != nil {
 		return fmt.Errorf("kubectl get crm: %w", err)
@@ -47,25 +34,19 @@ And try:
   Say no           In a mail, follow the link at its end and confirm. Nobody is asked for a password.
   Edit a segment   In %[5]s/segments/lapsed-club.yaml write 180d for 90d and save;
                    kubectl get segment lapsed-club --watch shows the count follow.
-  Make a mistake   There, write contact.plam for contact.plan: kubectl describe segment lapsed-club
-                   tells the place and the name you meant. The old membership stays in force.
-  Send again       kubectl delete campaign %[6]s
-                   It comes back from its folder within seconds, and nobody is mailed twice.
-  More workers     Stop this, and run: bin/tertulia up --data-dir %[7]s --workers 0
-                       --manifests %[5]s --manifests %[8]s
-                   It prints the command that starts one. Start several, kill them as you like.
-  A new campaign   Copy %[9]s to another folder there, change metadata.name and spec.sendKey,
-                   and save: that is a second send.
+  Make a mistake   There, write contact.plam for contact.plan and save: kubectl describe segment lapsed-club
+                   tells the place and the name you meant. The membership stays as it was.
+  Send twice       kubectl delete campaign %[6]s
+                   It comes back from its folder within half a minute, and nobody is mailed again.
+  A new campaign   Copy %[7]s to a folder beside it and change metadata.name, spec.sendKey
+                   and maxRecipients: that is a second send, and a small bound holds it.
+  More workers     In other terminals, as many as you like, and kill them as you like:
+                   %[8]s
 
-Ctrl-C stops everything; make demo goes on where it was; make clean forgets it.
-`
+Ctrl-C stops everything; make demo goes on where it was; make clean forgets it.`
 
 // printTour tells what to open and try next.
-func printTour(show *narrator, up *upProcess, o options) {
-	tools := "DIR"
-	if program, err := kubectl(context.Background()); err == nil {
-		tools = filepath.Dir(program)
-	}
-	show.say(strings.TrimRight(tour, "\n"), up.ready.Mailbox, relative(up.ready.Kubeconfig), tools, namespace, baseFolder,
-		campaignName, relative(o.dataDir), relative(up.merged), filepath.Join(relative(up.merged), campaignName))
+func printTour(show *narrator, up *upProcess) {
+	show.say(tour, up.ready.Mailbox, relative(up.ready.Kubeconfig), filepath.Dir(up.ready.Kubectl), namespace, baseFolder,
+		campaignName, filepath.Join(relative(up.merged), campaignName), up.ready.Worker)
 }

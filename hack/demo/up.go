@@ -23,6 +23,8 @@ type readyLine struct {
 	SMTP       string `json:"smtp"`
 	Mailbox    string `json:"mailbox"`
 	Database   string `json:"database"`
+	Kubectl    string `json:"kubectl"`
+	Worker     string `json:"worker"` // the command that starts one more
 }
 
 // upProcess is a running `tertulia up`.
@@ -33,6 +35,8 @@ type upProcess struct {
 	err    error // how it ended; read after exited is closed
 	log    string
 	merged string // the folder that receives campaigns
+	// peopleChanged is when an import last brought something new; the zero time while none has.
+	peopleChanged time.Time
 }
 
 // patience bounds every wait of the demo: longer means that something is broken, and its condition tells what.

@@ -59,7 +59,7 @@ func New(o Options) *Population {
 		// A generator for each contact: asking for more people leaves those before them as they were.
 		r := rand.New(rand.NewPCG(o.Seed, uint64(i)))
 		c := newContact(r, i, o.Until)
-		if i > 0 && r.Float64() < 0.02 {
+		if i > 0 && r.Float64() < 0.06 {
 			joinHousehold(&c, p.Contacts[i-1])
 		}
 		for _, e := range orders(r, &c, o.Until) {

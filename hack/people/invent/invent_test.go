@@ -95,7 +95,7 @@ func TestShares(t *testing.T) {
 	shares := sharesOf(p)
 	for name, want := range map[string]struct{ least, most int }{
 		"no address":                {200, 600},
-		"share an address":          {100, 500},
+		"share an address":          {600, 1800},
 		"no consent":                {1000, 2500},
 		"no first name":             {150, 600},
 		"Spanish":                   {5500, 8000},
