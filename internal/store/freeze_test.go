@@ -5,11 +5,13 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tertulia-crm/tertulia/internal/campaign"
 	"github.com/tertulia-crm/tertulia/internal/store"
+	"github.com/tertulia-crm/tertulia/internal/store/storetest"
 )
 
 func TestFreeze(t *testing.T) {
@@ -192,4 +194,48 @@ func TestVariantsAreDrawnAsInGo(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("SQL and Go choose different variants (-go +sql):\n%s", diff)
 	}
+}
+
+func TestSendLock(t *testing.T) {
+	s := newSending(t, 0)
+	ctx := context.Background()
+	broken := errors.New("broken")
+	ran, err := s.WithSendLock(ctx, 1, time.Millisecond, func(ctx context.Context) error {
+		inner, err := s.WithSendLock(ctx, 1, time.Hour, func(context.Context) error { return nil })
+		if inner || err != nil {
+			t.Errorf("two hold the lock at once: %v, %v", inner, err)
+		}
+		other, err := s.WithSendLock(ctx, 2, time.Hour, func(context.Context) error { return nil })
+		if !other || err != nil {
+			t.Errorf("another send has a lock of its own: %v, %v", other, err)
+		}
+		return broken
+	})
+	if !ran || !errors.Is(err, broken) {
+		t.Errorf("what went wrong under the lock is not told: %v, %v", ran, err)
+	}
+	if ran, err := s.WithSendLock(ctx, 1, time.Hour, func(context.Context) error { return nil }); !ran || err != nil {
+		t.Errorf("the lock was not given back: %v, %v", ran, err)
+	}
+}
+
+// A worker that is stopped in the middle of a transaction must not hold a send up for ever.
+func TestAnIdleTransactionIsEnded(t *testing.T) {
+	s := newSending(t, 1)
+	ctx := context.Background()
+	l := s.lease(s.begin(), "w1")
+	stopped, err := store.Open(ctx, storetest.URL(t, s.DB), store.Options{IdleInTransaction: 50 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stopped.Close()
+	tx, err := stopped.Pool.Begin(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback(ctx) }()
+	if _, err := tx.Exec(ctx, "select from send_chunk for update"); err != nil {
+		t.Fatal(err)
+	}
+	s.finish(l) // waits until the other's lock is gone
 }

@@ -71,6 +71,22 @@ func (db *DB) LeaseChunk(ctx context.Context, sendID int64, owner string, length
 	return l, nil
 }
 
+// PendingRows lists the rows of a leased chunk that may be tried now, in order: at most as many as a chunk has.
+func (db *DB) PendingRows(ctx context.Context, l Lease) ([]int64, error) {
+	rows, err := db.Pool.Query(ctx, `
+		select seq from ledger
+		where send_id = $1 and seq between $2 and $3 and state = 'pending' and (not_before is null or not_before <= now())
+		order by seq`, l.SendID, l.FirstSeq, l.LastSeq)
+	if err != nil {
+		return nil, fmt.Errorf("read the pending rows of send %d: %w", l.SendID, err)
+	}
+	seqs, err := pgx.CollectRows(rows, pgx.RowTo[int64])
+	if err != nil {
+		return nil, fmt.Errorf("read the pending rows of send %d: %w", l.SendID, err)
+	}
+	return seqs, nil
+}
+
 // RenewLeases prolongs those of the leases that are still in force, from now on. A lease that has run out but that
 // nobody has taken over is in force again.
 func (db *DB) RenewLeases(ctx context.Context, leases []Lease, length time.Duration) error {

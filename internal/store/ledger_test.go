@@ -19,8 +19,8 @@ func TestSendToTheEnd(t *testing.T) {
 	s.wantCounts("planned 3 sent 0 failed 0 ambiguous 0 pending 3")
 
 	l := s.lease(id, "w1")
-	first := s.commit(store.BatchRequest{Lease: l, Limit: 2})
-	if !first.Held || !first.Runs || first.Last || len(first.Recipients) != 2 {
+	first := s.commit(l, 2)
+	if !first.Held || !first.Runs || len(first.Recipients) != 2 {
 		t.Fatalf("the first batch should hold two of three: %+v", first)
 	}
 	got := first.Recipients[0]
@@ -28,9 +28,9 @@ func TestSendToTheEnd(t *testing.T) {
 		t.Errorf("unexpected recipient: %+v", got)
 	}
 	s.wantCounts("planned 3 sent 0 failed 0 ambiguous 0 pending 3")
-	second := s.commit(store.BatchRequest{Lease: l, Settlements: settle(campaign.RowSent, first.Attempts()...), From: first.Next, Limit: 2})
-	if !second.Last || len(second.Recipients) != 1 {
-		t.Fatalf("the second batch should be the last, with one: %+v", second)
+	second := s.commit(l, 2, settle(campaign.RowSent, first.Attempts()...)...)
+	if len(second.Recipients) != 1 {
+		t.Fatalf("the second batch should hold the third: %+v", second)
 	}
 	s.wantCounts("planned 3 sent 2 failed 0 ambiguous 0 pending 1")
 	s.finish(l, settle(campaign.RowFailed, second.Attempts()...)...)
@@ -59,9 +59,9 @@ func TestSettlements(t *testing.T) {
 			why: "an outcome whose commit was in doubt is written again, and counts once",
 			play: func(s sending, id int64) {
 				l := s.lease(id, "w1")
-				b := s.commit(store.BatchRequest{Lease: l, Limit: 2})
+				b := s.commit(l, 2)
 				sent := settle(campaign.RowSent, b.Attempts()...)
-				s.commit(store.BatchRequest{Lease: l, Settlements: sent})
+				s.commit(l, 0, sent...)
 				s.finish(l, sent...)
 				s.finish(l, sent...)
 			},
@@ -71,7 +71,7 @@ func TestSettlements(t *testing.T) {
 			why: "a deferred message is pending, and its chunk waits for it",
 			play: func(s sending, id int64) {
 				l := s.lease(id, "w1")
-				b := s.commit(store.BatchRequest{Lease: l, Limit: 2})
+				b := s.commit(l, 2)
 				s.finish(l,
 					store.Settlement{Attempt: b.Recipients[0].Attempt, State: campaign.RowSent},
 					store.Settlement{Attempt: b.Recipients[1].Attempt, State: campaign.RowPending, RetryIn: time.Hour, Reply: "450 later\x00\xff"})
@@ -81,7 +81,7 @@ func TestSettlements(t *testing.T) {
 				s.exec("update ledger set not_before = now() where state = 'pending'")
 				s.exec("update send_chunk set next_at = now()")
 				l = s.lease(id, "w1")
-				again := s.commit(store.BatchRequest{Lease: l, Limit: 2})
+				again := s.commit(l, 2)
 				if len(again.Recipients) != 1 || again.Recipients[0].Number != 2 {
 					s.t.Errorf("the deferred one should be tried a second time: %+v", again)
 				}
@@ -94,8 +94,8 @@ func TestSettlements(t *testing.T) {
 			why: "an intent that was never handed over goes back, and can be tried at once",
 			play: func(s sending, id int64) {
 				l := s.lease(id, "w1")
-				b := s.commit(store.BatchRequest{Lease: l, Limit: 1})
-				again := s.commit(store.BatchRequest{Lease: l, Settlements: []store.Settlement{b.Recipients[0].Undone()}, Limit: 2})
+				b := s.commit(l, 1)
+				again := s.commit(l, 2, b.Recipients[0].Undone())
 				if len(again.Recipients) != 2 || again.Recipients[0].Number != 2 {
 					s.t.Errorf("both should be intents: %+v", again)
 				}
@@ -106,10 +106,10 @@ func TestSettlements(t *testing.T) {
 		"Lost": {
 			why: "a dead worker's intents become ambiguous after their time, and what was pending goes on at once",
 			play: func(s sending, id int64) {
-				s.commit(store.BatchRequest{Lease: s.lease(id, "w1"), Limit: 1})
+				s.commit(s.lease(id, "w1"), 1)
 				s.exec("update send_chunk set leased_until = now() - interval '1 second'")
 				l := s.lease(id, "w2")
-				b := s.commit(store.BatchRequest{Lease: l, Limit: 2})
+				b := s.commit(l, 2)
 				if len(b.Recipients) != 1 || b.Recipients[0].Seq != 2 {
 					s.t.Errorf("only the pending row should be taken over: %+v", b)
 				}
@@ -125,7 +125,7 @@ func TestSettlements(t *testing.T) {
 			why: "an outcome that comes after the sweep settles its row",
 			play: func(s sending, id int64) {
 				l := s.lease(id, "w1")
-				b := s.commit(store.BatchRequest{Lease: l, Limit: 2})
+				b := s.commit(l, 2)
 				s.exec("update send_chunk set leased_until = now() - interval '1 second'")
 				s.sweep(0)
 				s.wantCounts("planned 2 sent 0 failed 0 ambiguous 2 pending 0")
@@ -137,7 +137,7 @@ func TestSettlements(t *testing.T) {
 			why: "a message that was taken for ambiguous and was not taken by the relay is sent after all",
 			play: func(s sending, id int64) {
 				l := s.lease(id, "w1")
-				b := s.commit(store.BatchRequest{Lease: l, Limit: 2})
+				b := s.commit(l, 2)
 				s.exec("update send_chunk set leased_until = now() - interval '1 second'")
 				s.sweep(0)
 				s.move(campaign.Completed)
@@ -148,7 +148,7 @@ func TestSettlements(t *testing.T) {
 				}
 				s.move(campaign.Sending)
 				l = s.lease(id, "w2")
-				b = s.commit(store.BatchRequest{Lease: l, Limit: 2})
+				b = s.commit(l, 2)
 				s.finish(l, settle(campaign.RowSent, b.Attempts()...)...)
 			},
 			want: "planned 2 sent 2 failed 0 ambiguous 0 pending 0",
@@ -157,15 +157,15 @@ func TestSettlements(t *testing.T) {
 			why: "a worker whose lease was taken over commits nothing more, and still settles what it handed over",
 			play: func(s sending, id int64) {
 				old := s.lease(id, "w1")
-				b := s.commit(store.BatchRequest{Lease: old, Limit: 1})
+				b := s.commit(old, 1)
 				s.exec("update send_chunk set leased_until = now() - interval '1 second'")
 				l := s.lease(id, "w2")
-				late := s.commit(store.BatchRequest{Lease: old, Settlements: settle(campaign.RowSent, b.Attempts()...), From: b.Next, Limit: 1})
+				late := s.commit(old, 1, settle(campaign.RowSent, b.Attempts()...)...)
 				if late.Held || len(late.Recipients) != 0 {
 					s.t.Errorf("the lease should be void: %+v", late)
 				}
 				s.finish(old)
-				rest := s.commit(store.BatchRequest{Lease: l, Limit: 2})
+				rest := s.commit(l, 2)
 				s.finish(l, settle(campaign.RowSent, rest.Attempts()...)...)
 			},
 			want: "planned 2 sent 2 failed 0 ambiguous 0 pending 0",
@@ -174,7 +174,7 @@ func TestSettlements(t *testing.T) {
 			why: "while a worker keeps its lease its intents are its own, however long the relay takes",
 			play: func(s sending, id int64) {
 				l := s.lease(id, "w1")
-				b := s.commit(store.BatchRequest{Lease: l, Limit: 2})
+				b := s.commit(l, 2)
 				s.sweep(0)
 				s.wantCounts("planned 2 sent 0 failed 0 ambiguous 0 pending 2")
 				s.finish(l, settle(campaign.RowSent, b.Attempts()...)...)
@@ -271,7 +271,7 @@ func TestIntentChecksAgain(t *testing.T) {
 			s := newSending(t, 3)
 			l := s.lease(s.begin(), "w1")
 			s.exec(tc.change)
-			b := s.commit(store.BatchRequest{Lease: l, Limit: 10})
+			b := s.commit(l, 10)
 			s.finish(l, settle(campaign.RowSent, b.Attempts()...)...)
 			s.wantCounts(tc.want)
 			var to []string

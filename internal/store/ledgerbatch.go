@@ -20,11 +20,9 @@ type BatchRequest struct {
 	Lease Lease
 	// Settlements are of the batches before; they are written in the same transaction.
 	Settlements []Settlement
-	// From is the first row to look at: the lease's first, then what the batch before returned as Next, so that finished
-	// rows are not read again.
-	From int64
-	// Limit is the most intents to commit; 0 only writes the settlements.
-	Limit int
+	// Rows are those to commit intents for, of PendingRows; those that are not pending by now are passed over. Without any
+	// only the settlements are written.
+	Rows []int64
 	// Attributes are loaded for rendering.
 	Attributes []crm.Attribute
 }
@@ -40,10 +38,6 @@ type Batch struct {
 	Recipients []Recipient
 	// Skipped is how many rows were left out because of what changed since the freeze.
 	Skipped int
-	// Next is where the following batch begins.
-	Next int64
-	// Last is true when the chunk has no further row that may be tried now.
-	Last bool
 }
 
 // Attempts are the attempts that the batch's intents began.
@@ -115,8 +109,8 @@ func commitIntents(ctx context.Context, tx pgx.Tx, r BatchRequest, batch *Batch)
 	if len(r.Settlements) > 0 {
 		queue.Queue(settlementSQL, settlementArguments(l, r.Settlements)...)
 	}
-	if r.Limit > 0 {
-		queue.Queue(intentSQL(r.Attributes), l.SendID, l.Chunk, l.Epoch, l.Owner, r.From, l.LastSeq, r.Limit, skippedOutcome)
+	if len(r.Rows) > 0 {
+		queue.Queue(intentSQL(r.Attributes), l.SendID, l.Chunk, l.Epoch, l.Owner, r.Rows, skippedOutcome)
 	}
 	results := tx.SendBatch(ctx, &queue)
 	defer func() {
@@ -132,7 +126,7 @@ func commitIntents(ctx context.Context, tx pgx.Tx, r BatchRequest, batch *Batch)
 			return nil, fmt.Errorf("write settlements: %w", err)
 		}
 	}
-	if r.Limit == 0 {
+	if len(r.Rows) == 0 {
 		return nil, nil
 	}
 	rows, err := results.Query()
@@ -146,17 +140,19 @@ func commitIntents(ctx context.Context, tx pgx.Tx, r BatchRequest, batch *Batch)
 	return moved, nil
 }
 
-// intentSQL finds the next pending rows, judges them as of now, makes intents of those that pass and skips those that
-// fail. It is run with the chunk locked, so that nobody else changes these rows.
+// intentSQL judges rows that are pending as of now, makes intents of those that pass and skips those that fail. It is run
+// with the chunk locked, so that nobody else changes these rows.
+//
+// Rows are found by their keys, and identifiers by a scalar subquery, which the planner cannot turn into a join: while
+// it has no statistics, as after an import, it would read every identifier for every recipient.
 func intentSQL(attributes []crm.Attribute) string {
 	var b strings.Builder
 	b.WriteString(`
 	with candidate as materialized (
 		select l.seq, l.contact_id, l.address_hash, l.variant, l.attempts from ledger l
-		where l.send_id = $1 and l.seq between $5 and $6 and l.state = 'pending' and (l.not_before is null or l.not_before <= now())
+		where l.send_id = $1 and l.seq = any ($5::bigint[]) and l.state = 'pending' and (l.not_before is null or l.not_before <= now())
 			and exists (select from send_chunk c where c.send_id = $1 and c.chunk = $2 and c.epoch = $3 and c.owner = $4 and c.leased_until is not null)
 			and exists (select from send s cross join tenant where s.id = $1 and ` + sendRuns + `)
-		order by l.seq limit $7
 	), judged as materialized (
 		select d.*, a.address, h.hash, case
 			when not coalesce(k.granted, false) then 'NoConsent'
@@ -167,22 +163,25 @@ func intentSQL(attributes []crm.Attribute) string {
 		from candidate d
 		left join consent k on k.contact_id = d.contact_id and k.purpose = (select purpose from send where id = $1)
 		left join lateral (
-			select i.value address from identifier_link il join identifier i on i.id = il.identifier_id
-			where il.contact_id = d.contact_id and i.type = 'email'
-			order by il.verified desc, il.linked_at, i.id limit 1) a on true
+			select e.address from (
+				select il.verified, il.linked_at, il.identifier_id,
+					(select i.value from identifier i where i.id = il.identifier_id and i.type = 'email') address
+				from identifier_link il where il.contact_id = d.contact_id) e
+			where e.address is not null
+			order by e.verified desc, e.linked_at, e.identifier_id limit 1) a on true
 		left join lateral (select keyed_hash(key, a.address) hash from secret_key where purpose = 'address') h on true
 	), intent as (
 		update ledger l set state = 'intent', epoch = $3, attempts = least(l.attempts + 1, 32767), intent_at = now(), not_before = null
-		from judged j where l.send_id = $1 and l.seq between $5 and $6 and l.seq = j.seq and l.state = 'pending' and j.verdict = 'intent'
+		from judged j where l.send_id = $1 and l.seq = j.seq and l.state = 'pending' and j.verdict = 'intent'
 		returning l.seq, l.attempts
 	), skip as (
 		-- Who has no address any more lets go of it: it may be another recipient's by now.
 		update ledger l set state = 'skipped', reason = j.verdict, settled_at = now(),
 			address_hash = case when j.verdict <> 'NoAddress' then l.address_hash end
-		from judged j where l.send_id = $1 and l.seq between $5 and $6 and l.seq = j.seq and l.state = 'pending' and j.verdict not in ('intent', 'moved')
+		from judged j where l.send_id = $1 and l.seq = j.seq and l.state = 'pending' and j.verdict not in ('intent', 'moved')
 		returning l.reason
 	), tally as (
-		insert into send_tally (send_id, chunk, outcome, n) select $1, $2, $8 || reason, count(*) from skip group by reason
+		insert into send_tally (send_id, chunk, outcome, n) select $1, $2, $6 || reason, count(*) from skip group by reason
 		on conflict (send_id, chunk, outcome) do update set n = send_tally.n + excluded.n
 	)
 	select j.seq, j.verdict, i.attempts, j.variant, j.contact_id, j.address, j.hash, c.public_id::text, c.locale, c.time_zone, c.tags`)
@@ -211,9 +210,7 @@ const fixedColumns = 11
 func collectIntents(rows pgx.Rows, r BatchRequest, batch *Batch) ([]movedRecipient, error) {
 	defer rows.Close()
 	var moved []movedRecipient
-	seen := 0
 	for rows.Next() {
-		seen++
 		recipient := Recipient{Attempt: Attempt{Epoch: r.Lease.Epoch}, Attributes: make([]any, len(r.Attributes))}
 		var verdict string
 		var number *int
@@ -233,7 +230,6 @@ func collectIntents(rows pgx.Rows, r BatchRequest, batch *Batch) ([]movedRecipie
 		}
 		recipient.ContactID, recipient.Address, recipient.PublicID = valueOf(contactID), valueOf(address), valueOf(publicID)
 		recipient.Locale, recipient.TimeZone = valueOf(locale), valueOf(timeZone)
-		batch.Next = recipient.Seq + 1
 		switch {
 		case verdict == "moved":
 			moved = append(moved, movedRecipient{Recipient: recipient, hash: hash})
@@ -244,7 +240,6 @@ func collectIntents(rows pgx.Rows, r BatchRequest, batch *Batch) ([]movedRecipie
 			batch.Recipients = append(batch.Recipients, recipient)
 		}
 	}
-	batch.Last = seen < r.Limit
 	return moved, rows.Err()
 }
 

@@ -116,10 +116,11 @@ func applyMembership(ctx context.Context, tx pgx.Tx, d definition, result *Evalu
 }
 
 func recordEvaluation(ctx context.Context, tx pgx.Tx, d definition, result Evaluation) error {
-	// Who asked for a refresh while this one ran gets another.
+	// Who asked for a refresh while this one ran gets another. The clock of this moment and not the transaction's, which
+	// may have waited for another evaluation that is younger.
 	_, err := tx.Exec(ctx, `
-		update segment set built_digest = $2, built_at = now(), members = $3,
-			changed_at = case when $4 then now() else changed_at end,
+		update segment set built_digest = $2, built_at = clock_timestamp(), members = $3,
+			changed_at = case when $4 then clock_timestamp() else changed_at end,
 			refresh_asked_at = case when refresh_asked_at is distinct from $5 then refresh_asked_at end
 		where id = $1`, d.SegmentID, d.digest, result.Members, result.Changed(), d.asked)
 	if err != nil {

@@ -66,6 +66,10 @@ type AppliedSend struct {
 // change; a change of a Held or Expired send has it judged anew. Afterwards only the campaign's name and its suspension
 // have an effect. It returns a SendKeyTakenError when another campaign in force has the key.
 func (db *DB) UpsertSend(ctx context.Context, c SendConfig) (AppliedSend, error) {
+	// A settled campaign is declared again and again: nothing is locked, which would be a write, unless something differs.
+	if current, err := readSend(ctx, db.Pool, c.SendKey, c.Occurrence, ""); err == nil && current.inForceAs(c) {
+		return AppliedSend{ID: current.ID, Ignored: differingFields(c, current.SendConfig)}, nil
+	}
 	var applied AppliedSend
 	err := db.InTx(ctx, func(tx pgx.Tx) error {
 		current, err := lockSend(ctx, tx, c.SendKey, c.Occurrence)
@@ -89,6 +93,11 @@ func (db *DB) UpsertSend(ctx context.Context, c SendConfig) (AppliedSend, error)
 	return applied, nil
 }
 
+// sendReader is a pool or a transaction.
+type sendReader interface {
+	QueryRow(ctx context.Context, sql string, arguments ...any) pgx.Row
+}
+
 // declaredSend is a send's row as a declaration finds it.
 type declaredSend struct {
 	SendConfig
@@ -99,12 +108,22 @@ type declaredSend struct {
 	Outlived     bool // dormant for longer than the limit
 }
 
+// inForceAs tells whether a declaration would change nothing: it says what the row says, or what no longer counts.
+func (s declaredSend) inForceAs(c SendConfig) bool {
+	return s.DormantSince == nil && s.Campaign == c.Campaign && s.Suspended == c.Suspended &&
+		(s.Frozen || len(differingFields(c, s.SendConfig)) == 0)
+}
+
 func lockSend(ctx context.Context, tx pgx.Tx, key, occurrence string) (declaredSend, error) {
+	return readSend(ctx, tx, key, occurrence, " for update")
+}
+
+func readSend(ctx context.Context, q sendReader, key, occurrence, locking string) (declaredSend, error) {
 	s := declaredSend{SendConfig: SendConfig{SendKey: key, Occurrence: occurrence}}
-	err := tx.QueryRow(ctx, `
+	err := q.QueryRow(ctx, `
 		select id, campaign, purpose, channel, segments, exclude, max_recipients, variants, starts_at, deadline, suspended,
 			state, frozen_at is not null, dormant_since, coalesce(dormant_since < now() - $3::interval, false)
-		from send where send_key = $1 and occurrence = $2 for update`, key, occurrence, campaign.DormancyLimit).Scan(
+		from send where send_key = $1 and occurrence = $2`+locking, key, occurrence, campaign.DormancyLimit).Scan(
 		&s.ID, &s.Campaign, &s.Purpose, &s.Channel, &s.Segments, &s.Exclude, &s.MaxRecipients, &s.Variants, &s.StartsAt, &s.Deadline, &s.Suspended,
 		&s.State, &s.Frozen, &s.DormantSince, &s.Outlived)
 	if errors.Is(err, pgx.ErrNoRows) {

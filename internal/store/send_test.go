@@ -98,7 +98,7 @@ func TestDeletedAndAppliedAgain(t *testing.T) {
 				s := newSending(t, 4)
 				ctx := context.Background()
 				l := s.lease(s.begin(), "w1")
-				b := s.commit(store.BatchRequest{Lease: l, Limit: tc.sent})
+				b := s.commit(l, tc.sent)
 				s.finish(l, settle(campaign.RowSent, b.Attempts()...)...)
 				if err := s.DormantSend(ctx, "spring"); err != nil {
 					t.Fatal(err)

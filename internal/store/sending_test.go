@@ -136,17 +136,33 @@ func (s sending) lease(sendID int64, owner string) store.Lease {
 	return l
 }
 
-func (s sending) commit(r store.BatchRequest) store.Batch {
+// commit commits intents for the first n rows of a chunk that are pending.
+func (s sending) commit(l store.Lease, n int, settlements ...store.Settlement) store.Batch {
 	s.t.Helper()
-	if r.From == 0 {
-		r.From = r.Lease.FirstSeq
-	}
-	r.Attributes = []crm.Attribute{{Name: "first_name", Type: crm.String}, {Name: "value", Type: crm.Decimal}}
-	b, err := s.CommitBatch(context.Background(), r)
+	b, err := s.tryCommit(l, n, settlements...)
 	if err != nil {
 		s.t.Fatalf("commit: %v", err)
 	}
 	return b
+}
+
+func (s sending) tryCommit(l store.Lease, n int, settlements ...store.Settlement) (store.Batch, error) {
+	s.t.Helper()
+	ctx := context.Background()
+	rows, err := s.PendingRows(ctx, l)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	// What is settled as pending with this commit can be tried with it.
+	for _, settlement := range settlements {
+		if settlement.State == campaign.RowPending {
+			rows = append(rows, settlement.Seq)
+		}
+	}
+	return s.CommitBatch(ctx, store.BatchRequest{
+		Lease: l, Settlements: settlements, Rows: rows[:min(n, len(rows))],
+		Attributes: []crm.Attribute{{Name: "first_name", Type: crm.String}, {Name: "value", Type: crm.Decimal}},
+	})
 }
 
 func (s sending) finish(l store.Lease, settlements ...store.Settlement) {

@@ -73,7 +73,7 @@ func (l *campaignLoop) judge(ctx context.Context, s store.OpenSend) error {
 
 // recount counts the audience of a held send anew when one of its segments has changed since it was last counted.
 func (l *campaignLoop) recount(ctx context.Context, s *store.OpenSend) error {
-	if at, ok := l.counted[s.ID]; ok && !s.SegmentsChangedAt.After(at) {
+	if at, ok := l.counted[s.ID]; ok && s.SegmentsChangedAt.Equal(at) {
 		return nil
 	}
 	audience, err := l.db.CountAudience(ctx, s.ID)

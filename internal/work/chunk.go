@@ -25,7 +25,7 @@ type chunkRun struct {
 	lease     store.Lease
 	log       logr.Logger
 
-	next     int64              // the first row to look at
+	rows     []int64            // those to be tried yet
 	known    []store.Settlement // outcomes that are not known to be written yet
 	inFlight int
 	done     chan []store.Settlement
@@ -34,9 +34,8 @@ type chunkRun struct {
 // run works through the chunk once. When ctx ends no further intents are committed; what was handed over is settled
 // until drain ends.
 func (r *chunkRun) run(ctx, drain context.Context) {
-	r.next = r.lease.FirstSeq
 	r.done = make(chan []store.Settlement, batchesInFlight)
-	for more := true; more && ctx.Err() == nil; {
+	for more := true; more && len(r.rows) > 0 && ctx.Err() == nil; {
 		limit := r.channel.circuit.admit(batchRows(r.job.Channel.Email.Connections))
 		if limit == 0 {
 			break
@@ -63,13 +62,14 @@ func (r *chunkRun) run(ctx, drain context.Context) {
 	r.finish(drain)
 }
 
-// commit commits the next micro-batch with the outcomes so far. more is false when the chunk has nothing else to try
-// now, or when this worker must not go on with it.
+// commit commits the next micro-batch with the outcomes so far. more is false when this worker must not go on with the
+// chunk.
 func (r *chunkRun) commit(drain context.Context, limit int) (batch store.Batch, more bool) {
 	ctx, cancel := context.WithTimeout(drain, writeTimeout)
 	defer cancel()
+	limit = min(limit, len(r.rows))
 	batch, err := r.db.CommitBatch(ctx, store.BatchRequest{
-		Lease: r.lease, Settlements: r.known, From: r.next, Limit: limit, Attributes: r.job.Attributes,
+		Lease: r.lease, Settlements: r.known, Rows: r.rows[:limit], Attributes: r.job.Attributes,
 	})
 	switch {
 	case errors.Is(err, store.ErrCommitUnknown):
@@ -85,8 +85,8 @@ func (r *chunkRun) commit(drain context.Context, limit int) (batch store.Batch, 
 		return store.Batch{}, false
 	}
 	r.written(batch.Skipped)
-	r.next = batch.Next
-	return batch, batch.Held && batch.Runs && !batch.Last
+	r.rows = r.rows[limit:]
+	return batch, batch.Held && batch.Runs
 }
 
 // written counts what is in the ledger now.

@@ -162,8 +162,8 @@ func TestAnOutcomeThatComesAfterTheSweep(t *testing.T) {
 }
 
 func TestKilledWorker(t *testing.T) {
-	const n = 1500
-	for _, after := range []int{1, 300, 900} {
+	const n = 1000
+	for _, after := range []int{1, 200, 600} {
 		h := newHouse(t, n)
 		h.campaign(nil)
 		victim := h.process()

@@ -121,6 +121,10 @@ func (s *sender) begin(ctx, drain context.Context, send store.SendableSend) (boo
 func (s *sender) work(ctx, drain context.Context, c *channel, lease store.Lease) {
 	log := logr.FromContextOrDiscard(ctx)
 	j, err := s.job(ctx, lease.SendID)
+	var rows []int64
+	if err == nil {
+		rows, err = s.db.PendingRows(ctx, lease)
+	}
 	if err != nil {
 		if ctx.Err() == nil {
 			log.Error(err, "cannot work on a send for now", "send", lease.SendID)
@@ -136,7 +140,7 @@ func (s *sender) work(ctx, drain context.Context, c *channel, lease store.Lease)
 		return
 	}
 	defer c.doneWith(used)
-	run := &chunkRun{sender: s, channel: c, job: j, transport: used, lease: lease, log: log.WithValues("campaign", j.Campaign, "chunk", lease.Chunk)}
+	run := &chunkRun{sender: s, channel: c, job: j, transport: used, lease: lease, rows: rows, log: log.WithValues("campaign", j.Campaign, "chunk", lease.Chunk)}
 	run.run(ctx, drain)
 }
 
