@@ -19,6 +19,7 @@ import (
 	"k8s.io/klog/v2/textlogger"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	ctrlconfig "sigs.k8s.io/controller-runtime/pkg/config"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 	"sigs.k8s.io/yaml"
 
@@ -37,6 +38,8 @@ import (
 // world is what the tests of this package share: an API server, a PostgreSQL and one operator over both. The operator
 // acts as a user who has the rights of the generated role and no others.
 type world struct {
+	config   *rest.Config
+	scheme   *runtime.Scheme
 	api      client.Client // as an administrator
 	server   *postgres.Server
 	cluster  *store.Cluster
@@ -102,7 +105,7 @@ func startWorld(config *rest.Config) (*world, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
-	w := &world{api: api, root: filepath.Join(shared.dir, "tenants"), finished: make(chan error, 1)}
+	w := &world{config: config, scheme: scheme, api: api, root: filepath.Join(shared.dir, "tenants"), finished: make(chan error, 1)}
 	// Autovacuum writes by itself; a test counts what we write.
 	w.server, err = postgres.Start(ctx, postgres.Options{Dir: filepath.Join(shared.dir, "data"), Settings: map[string]string{"autovacuum": "off"}})
 	if err != nil {
@@ -114,7 +117,7 @@ func startWorld(config *rest.Config) (*world, error) {
 	if err := grantOperator(ctx, api); err != nil {
 		return nil, err
 	}
-	return w, w.startOperator(config, scheme)
+	return w, w.startOperator()
 }
 
 const operatorUser = "operator-under-test"
@@ -137,15 +140,16 @@ func grantOperator(ctx context.Context, api client.Client) error {
 	return errors.Join(api.Create(ctx, role), api.Create(ctx, binding))
 }
 
-func (w *world) startOperator(config *rest.Config, scheme *runtime.Scheme) error {
-	config = rest.CopyConfig(config)
+func (w *world) startOperator() error {
+	config := rest.CopyConfig(w.config)
 	config.Impersonate = rest.ImpersonationConfig{UserName: operatorUser}
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return countingTransport{next, &w.writes} })
-	readOwnWrites := true
+	yes := true
 	mgr, err := ctrl.NewManager(config, ctrl.Options{
-		Scheme:  scheme,
-		Client:  client.Options{Cache: &client.CacheOptions{EnableReadYourWritesConsistency: &readOwnWrites}},
-		Metrics: metricsserver.Options{BindAddress: "0"},
+		Scheme:     w.scheme,
+		Client:     client.Options{Cache: &client.CacheOptions{EnableReadYourWritesConsistency: &yes}},
+		Metrics:    metricsserver.Options{BindAddress: "0"},
+		Controller: ctrlconfig.Controller{SkipNameValidation: &yes}, // an operator that begins again has the same controllers
 	})
 	if err != nil {
 		return err
@@ -160,6 +164,15 @@ func (w *world) startOperator(config *rest.Config, scheme *runtime.Scheme) error
 	w.stop = stop
 	go func() { w.finished <- mgr.Start(ctx) }()
 	return nil
+}
+
+// restartOperator does what a rollout does: one operator ends, another begins.
+func (w *world) restartOperator() error {
+	w.stop()
+	if err := <-w.finished; err != nil {
+		return err
+	}
+	return w.startOperator()
 }
 
 // countingTransport counts the requests that change something.

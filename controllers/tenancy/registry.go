@@ -164,7 +164,7 @@ func (r *Registry) Open(ctx context.Context, namespace, id, timeZone string) {
 	e.tenant, e.trouble = tenant, nil
 	r.mu.Unlock()
 	if news {
-		r.wake(ctx, namespace)
+		r.WakeAll(ctx, namespace)
 	}
 }
 
@@ -181,7 +181,7 @@ func (r *Registry) Trouble(ctx context.Context, namespace, reason, message strin
 	e.trouble = trouble
 	r.mu.Unlock()
 	if news {
-		r.wake(ctx, namespace)
+		r.WakeAll(ctx, namespace)
 	}
 }
 
@@ -206,12 +206,12 @@ func (r *Registry) Close(ctx context.Context, namespace string) (Place, bool) {
 	if e.tenant.DB != nil {
 		e.tenant.DB.Close()
 	}
-	r.wake(ctx, namespace)
+	r.WakeAll(ctx, namespace)
 	return e.place, e.tenant.DB != nil
 }
 
-// wake puts all objects of a namespace into the queues of their controllers.
-func (r *Registry) wake(ctx context.Context, namespace string) {
+// WakeAll puts all objects of a namespace, but for its CRMTenant, into the queues of their controllers.
+func (r *Registry) WakeAll(ctx context.Context, namespace string) {
 	for _, l := range r.listening() {
 		if l.all == nil {
 			continue
