@@ -2,7 +2,10 @@
 // message what is known of it. One folder per transport; all of them pass the suite in delivertest.
 package deliver
 
-import "context"
+import (
+	"context"
+	"fmt"
+)
 
 // Message is one message to one recipient, ready to be handed over.
 type Message struct {
@@ -28,6 +31,23 @@ const (
 	// Unknown: the final dot was begun and no answer came. It is never sent again by itself.
 	Unknown
 )
+
+// String names an outcome for logs and tests.
+func (o Outcome) String() string {
+	switch o {
+	case Untouched:
+		return "Untouched"
+	case Accepted:
+		return "Accepted"
+	case Refused:
+		return "Refused"
+	case Deferred:
+		return "Deferred"
+	case Unknown:
+		return "Unknown"
+	}
+	return fmt.Sprintf("Outcome(%d)", int(o))
+}
 
 // Result is the outcome of one message with the server's words.
 type Result struct {

@@ -1,6 +1,7 @@
 package smtp
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -283,6 +284,19 @@ func TestGone(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventually(t, func() bool { closed, _ := peek(raw); return closed })
+
+	transport, err := New(Options{Host: "relay.example", Port: 25, TLS: None})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := newBatch(mails(1))
+	c := &conn{t: transport, net: client, raw: raw, r: bufio.NewReader(client)}
+	if _, err := c.finish(context.Background(), b, &transaction{message: b.messages[0]}, content); err != nil {
+		t.Error(err)
+	}
+	if got := b.results[0]; got.Outcome != deliver.Deferred || !c.broken {
+		t.Errorf("%+v, broken %t", got, c.broken)
+	}
 }
 
 func tcpPair(t *testing.T) (client, server *net.TCPConn) {
