@@ -280,5 +280,5 @@ func (c *compiler) checkEnum(e, other ast.Expr) {
 			return
 		}
 	}
-	c.issues.unknown(c.tree.at(other), fmt.Sprintf("contact.%s is never %q", name, string(value)), string(value), attribute.Enum)
+	c.unknown(c.tree.at(other), fmt.Sprintf("contact.%s is never %q", name, string(value)), string(value), attribute.Enum)
 }

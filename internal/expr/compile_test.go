@@ -26,8 +26,11 @@ var velo = crm.Schema{
 	},
 	Events: []crm.EventType{
 		{Name: "purchase", Properties: []crm.Property{
-			{Name: "amount", Type: crm.Decimal}, {Name: "sku", Type: crm.String}, {Name: "items", Type: crm.Integer},
-			{Name: "gift", Type: crm.Boolean}, {Name: "delivery", Type: crm.Date},
+			{Name: "amount", Type: crm.Decimal},
+			{Name: "sku", Type: crm.String},
+			{Name: "items", Type: crm.Integer},
+			{Name: "gift", Type: crm.Boolean},
+			{Name: "delivery", Type: crm.Date},
 		}},
 		{Name: "web.visit"},
 	},

@@ -2,7 +2,9 @@ package expr
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/google/cel-go/common/decls"
@@ -171,12 +173,15 @@ var (
 // functions declares every operator and function that the checker accepts. It starts from nothing, not from CEL's
 // standard library: so == can be declared for decimals, and what is not declared does not exist.
 func functions() ([]*decls.FunctionDecl, error) {
-	declarations := []func() (*decls.FunctionDecl, error){
-		logic(operators.LogicalAnd, 2), logic(operators.LogicalOr, 2), logic(operators.LogicalNot, 1),
-		comparison(operators.Equals, false), comparison(operators.NotEquals, false),
-		comparison(operators.Less, true), comparison(operators.LessEquals, true),
-		comparison(operators.Greater, true), comparison(operators.GreaterEquals, true),
-		membership,
+	declarations := map[string][]decls.FunctionOpt{operators.In: membership()}
+	for operator, operands := range map[string]int{operators.LogicalAnd: 2, operators.LogicalOr: 2, operators.LogicalNot: 1} {
+		declarations[operator] = connective(operator, operands)
+	}
+	for _, operator := range []string{operators.Equals, operators.NotEquals} {
+		declarations[operator] = comparison(operator, false)
+	}
+	for _, operator := range []string{operators.Less, operators.LessEquals, operators.Greater, operators.GreaterEquals} {
+		declarations[operator] = comparison(operator, true)
 	}
 	var (
 		text, integer, decimal = celTypes[crm.String], celTypes[crm.Integer], celTypes[crm.Decimal]
@@ -184,85 +189,73 @@ func functions() ([]*decls.FunctionDecl, error) {
 		element                = types.NewTypeParamType("A")
 		list                   = types.NewListType(element)
 	)
-	for _, f := range []struct {
-		name   string
-		args   []*types.Type
-		result *types.Type
-		member bool
-	}{
-		{"consented", []*types.Type{text}, types.BoolType, false},
-		{"ago", []*types.Type{text}, instant, false},
-		{"ahead", []*types.Type{text}, instant, false},
-		{"date", []*types.Type{text}, date, false},
-		{"timestamp", []*types.Type{text}, instant, false},
-		{decimalFunction, []*types.Type{text}, decimal, false},
-		{"startsWith", []*types.Type{text, text}, types.BoolType, true},
-		{"endsWith", []*types.Type{text, text}, types.BoolType, true},
-		{"contains", []*types.Type{text, text}, types.BoolType, true},
-		{"lowerAscii", []*types.Type{text}, text, true},
-		{"within", []*types.Type{list, text}, list, true},
-		{"before", []*types.Type{list, text}, list, true},
-		{"count", []*types.Type{list}, integer, true},
-		{"sum", []*types.Type{list, text}, decimal, true},
-		{"min", []*types.Type{list, text}, decimal, true},
-		{"max", []*types.Type{list, text}, decimal, true},
-		// What CEL's filter, and so our where, is made of. Authors cannot use either: resolve refuses them.
-		{operators.Conditional, []*types.Type{boolean, element, element}, element, false},
-		{operators.Add, []*types.Type{list, list}, list, false},
-	} {
-		declarations = append(declarations, func() (*decls.FunctionDecl, error) {
-			if f.member {
-				return decls.NewFunction(f.name, decls.MemberOverload(f.name+"_member", f.args, f.result))
-			}
-			return decls.NewFunction(f.name, decls.Overload(f.name+"_global", f.args, f.result))
-		})
+	global := func(name string, result *types.Type, args ...*types.Type) {
+		declarations[name] = []decls.FunctionOpt{decls.Overload("global_"+name, args, result)}
 	}
-	list2 := make([]*decls.FunctionDecl, 0, len(declarations))
-	for _, declare := range declarations {
-		f, err := declare()
+	member := func(name string, result, target *types.Type, args ...*types.Type) {
+		args = append([]*types.Type{target}, args...)
+		declarations[name] = []decls.FunctionOpt{decls.MemberOverload("member_"+name, args, result)}
+	}
+	global("consented", types.BoolType, text)
+	global("ago", instant, text)
+	global("ahead", instant, text)
+	global("date", date, text)
+	global("timestamp", instant, text)
+	global(decimalFunction, decimal, text)
+	member("startsWith", types.BoolType, text, text)
+	member("endsWith", types.BoolType, text, text)
+	member("contains", types.BoolType, text, text)
+	member("lowerAscii", text, text)
+	member("within", list, list, text)
+	member("before", list, list, text)
+	member("count", integer, list)
+	member("sum", decimal, list, text)
+	member("min", decimal, list, text)
+	member("max", decimal, list, text)
+	// What CEL's filter, and so our where, is made of. Authors cannot use either: resolve refuses them.
+	global(operators.Conditional, element, boolean, element, element)
+	global(operators.Add, list, list, list)
+
+	all := make([]*decls.FunctionDecl, 0, len(declarations))
+	for _, name := range slices.Sorted(maps.Keys(declarations)) {
+		f, err := decls.NewFunction(name, declarations[name]...)
 		if err != nil {
-			return nil, fmt.Errorf("declare the language: %w", err)
+			return nil, fmt.Errorf("declare %s: %w", name, err)
 		}
-		list2 = append(list2, f)
+		all = append(all, f)
 	}
-	return list2, nil
+	return all, nil
 }
 
-// logic declares a connective. Boolean attributes may be null, which counts as false.
-func logic(operator string, operands int) func() (*decls.FunctionDecl, error) {
-	args := []*types.Type{celTypes[crm.Boolean], celTypes[crm.Boolean]}[:operands]
-	return func() (*decls.FunctionDecl, error) {
-		return decls.NewFunction(operator, decls.Overload(operator, args, types.BoolType))
-	}
+// connective takes conditions. Boolean attributes may be null, which counts as false.
+func connective(operator string, operands int) []decls.FunctionOpt {
+	args := slices.Repeat([]*types.Type{celTypes[crm.Boolean]}, operands)
+	return []decls.FunctionOpt{decls.Overload("conditions_"+operator, args, types.BoolType)}
 }
 
-// comparison declares an operator for two values of a type, for the two kinds of numbers and, where it orders, for a
-// date with an instant. Booleans have no order.
-func comparison(operator string, orders bool) func() (*decls.FunctionDecl, error) {
-	return func() (*decls.FunctionDecl, error) {
-		var overloads []decls.FunctionOpt
-		declare := func(left, right crm.ValueType) {
-			id := fmt.Sprintf("%s_%s_%s", operator, left, right)
-			overloads = append(overloads, decls.Overload(id, []*types.Type{celTypes[left], celTypes[right]}, types.BoolType))
-		}
-		for _, t := range valueTypes {
-			if t != crm.Boolean || !orders {
-				declare(t, t)
-			}
-		}
-		declare(crm.Integer, crm.Decimal)
-		declare(crm.Decimal, crm.Integer)
-		if orders {
-			declare(crm.Date, crm.Timestamp)
-			declare(crm.Timestamp, crm.Date)
-		}
-		return decls.NewFunction(operator, overloads...)
+// comparison takes two values of a type, the two kinds of numbers and, where it orders, a date and an instant.
+// Booleans have no order.
+func comparison(operator string, orders bool) (overloads []decls.FunctionOpt) {
+	declare := func(left, right crm.ValueType) {
+		id := fmt.Sprintf("%s_%s_%s", left, operator, right)
+		overloads = append(overloads, decls.Overload(id, []*types.Type{celTypes[left], celTypes[right]}, types.BoolType))
 	}
+	for _, t := range valueTypes {
+		if t != crm.Boolean || !orders {
+			declare(t, t)
+		}
+	}
+	declare(crm.Integer, crm.Decimal)
+	declare(crm.Decimal, crm.Integer)
+	if orders {
+		declare(crm.Date, crm.Timestamp)
+		declare(crm.Timestamp, crm.Date)
+	}
+	return overloads
 }
 
-// membership declares in, for a value and a list of its type or of the other kind of number.
-func membership() (*decls.FunctionDecl, error) {
-	var overloads []decls.FunctionOpt
+// membership takes a value and a list of its type or of the other kind of number.
+func membership() (overloads []decls.FunctionOpt) {
 	declare := func(value, element crm.ValueType) {
 		id := fmt.Sprintf("in_%s_%s", value, element)
 		overloads = append(overloads, decls.Overload(id, []*types.Type{celTypes[value], types.NewListType(celTypes[element])}, types.BoolType))
@@ -272,5 +265,5 @@ func membership() (*decls.FunctionDecl, error) {
 	}
 	declare(crm.Integer, crm.Decimal)
 	declare(crm.Decimal, crm.Integer)
-	return decls.NewFunction(operators.In, overloads...)
+	return overloads
 }

@@ -47,7 +47,7 @@ func Compile(schema crm.Schema, source string) (*Compiled, error) {
 	}
 	c := &compiler{schema: schema, tree: tree, uses: newUses()}
 	predicate := c.predicate(tree.root(), false)
-	if err := c.issues.err(); err != nil {
+	if err := c.err(); err != nil {
 		return nil, err
 	}
 	return &Compiled{

@@ -65,7 +65,7 @@ func parseDate(text string) (string, error) {
 func parseTimestamp(text string) (string, error) {
 	t, err := time.Parse(time.RFC3339Nano, text)
 	if err != nil {
-		return "", fmt.Errorf("%s is not a timestamp: write it as RFC 3339 does, such as 2026-03-21T09:00:00Z or 2026-03-21T09:00:00+01:00", strconv.Quote(text))
+		return "", fmt.Errorf("%s is not a timestamp: write it as 2026-03-21T09:00:00Z or, with an offset, 2026-03-21T09:00:00+01:00", strconv.Quote(text))
 	}
 	t = t.UTC()
 	if t.Nanosecond()%1000 != 0 {

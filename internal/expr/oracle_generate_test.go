@@ -127,8 +127,12 @@ func (g *generator) connective() node {
 // comparison draws two values of a type, or of two types that compare.
 func (g *generator) comparison() node {
 	pairs := [][2]crm.ValueType{
-		{crm.String, crm.String}, {crm.Integer, crm.Integer}, {crm.Decimal, crm.Decimal}, {crm.Integer, crm.Decimal},
-		{crm.Decimal, crm.Integer}, {crm.Boolean, crm.Boolean},
+		{crm.String, crm.String},
+		{crm.Integer, crm.Integer},
+		{crm.Decimal, crm.Decimal},
+		{crm.Integer, crm.Decimal},
+		{crm.Decimal, crm.Integer},
+		{crm.Boolean, crm.Boolean},
 	}
 	if g.event == nil {
 		pairs = append(pairs, [2]crm.ValueType{crm.Date, crm.Date}, [2]crm.ValueType{crm.Timestamp, crm.Timestamp},

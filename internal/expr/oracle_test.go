@@ -42,7 +42,10 @@ var columns = func() (all []crm.Attribute) {
 // eventTypes are those of every check.
 var eventTypes = []crm.EventType{
 	{Name: "purchase", Properties: []crm.Property{
-		{Name: "amount", Type: crm.Decimal}, {Name: "items", Type: crm.Integer}, {Name: "sku", Type: crm.String}, {Name: "gift", Type: crm.Boolean},
+		{Name: "amount", Type: crm.Decimal},
+		{Name: "items", Type: crm.Integer},
+		{Name: "sku", Type: crm.String},
+		{Name: "gift", Type: crm.Boolean},
 		{Name: "delivery", Type: crm.Date},
 	}},
 	{Name: "web.visit", Properties: []crm.Property{{Name: "page", Type: crm.String}, {Name: "seconds", Type: crm.Integer}}},

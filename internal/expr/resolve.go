@@ -139,11 +139,11 @@ func (r *resolver) attribute(e ast.Expr, field string, presence bool) {
 	attribute, found := r.schema.Attribute(field)
 	switch {
 	case field == crm.EmailIdentifier || field == crm.PhoneIdentifier || field == "id" || field == "public_id" || field == "external_id":
-		r.add(r.tree.at(e), "contact.%s singles out a person: expressions describe people by attributes, tags, consent and events, never by who they are", field)
+		r.add(r.tree.at(e), "contact.%s singles out a person: describe people by attributes, tags, consent and events, not by who they are", field)
 	case !found:
 		r.unknown(r.tree.at(e), fmt.Sprintf("contact has no attribute %q", field), field, r.fieldNames())
 	case attribute.Personal && !presence:
-		r.add(r.tree.at(e), "contact.%s is personal, and an expression must not single out a person: ask only whether it is known, by has(contact.%s)", field, field)
+		r.add(r.tree.at(e), "contact.%s is personal and must not single out a person: ask only whether it is known, by has(contact.%s)", field, field)
 	}
 }
 
