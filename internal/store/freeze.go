@@ -105,7 +105,7 @@ func (db *DB) WithSendLock(ctx context.Context, sendID int64, beat time.Duration
 			case <-ticker.C:
 				if _, err := tx.Exec(ctx, "select 1"); err != nil {
 					cancel()
-					<-done
+					result = <-done
 					return err
 				}
 			}
@@ -280,7 +280,8 @@ func weights(variants []SendVariant) []int {
 func recordFreeze(ctx context.Context, tx pgx.Tx, s OpenSend, facts campaign.Facts, next campaign.State) error {
 	message := ""
 	if next == campaign.Held {
-		message = fmt.Sprintf("the audience holds %d contacts and maxRecipients is %d: raise the bound or narrow the audience", facts.Audience, facts.MaxRecipients)
+		message = fmt.Sprintf("the audience holds %d contacts and maxRecipients is %d: raise the bound or narrow the audience",
+			facts.Audience, facts.MaxRecipients)
 	}
 	_, err := tx.Exec(ctx, `
 		update send set state = $2, message = nullif($3, ''), audience = $4,

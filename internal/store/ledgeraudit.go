@@ -16,7 +16,8 @@ func (db *DB) AuditLedger(ctx context.Context) ([]string, error) {
 			select c.send_id, c.chunk, o.outcome, count(*) n
 			from send_chunk c join ledger l on l.send_id = c.send_id and l.seq between c.first_seq and c.last_seq
 			cross join lateral (
-				values ('planned'), (case when l.state = 'skipped' then $1 || l.reason when l.state in ('sent', 'failed', 'ambiguous') then l.state end)) o (outcome)
+				values ('planned'),
+					(case when l.state = 'skipped' then $1 || l.reason when l.state in ('sent', 'failed', 'ambiguous') then l.state end)) o (outcome)
 			where o.outcome is not null
 			group by c.send_id, c.chunk, o.outcome
 		), total as (

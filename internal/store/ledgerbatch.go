@@ -218,7 +218,8 @@ func collectIntents(rows pgx.Rows, r BatchRequest, batch *Batch) ([]movedRecipie
 		var address, publicID, locale, timeZone *string
 		var hash []byte
 		targets := make([]any, 0, fixedColumns+len(r.Attributes))
-		targets = append(targets, &recipient.Seq, &verdict, &number, &recipient.Variant, &contactID, &address, &hash, &publicID, &locale, &timeZone, &recipient.Tags)
+		targets = append(targets, &recipient.Seq, &verdict, &number, &recipient.Variant, &contactID, &address, &hash,
+			&publicID, &locale, &timeZone, &recipient.Tags)
 		for i := range recipient.Attributes {
 			targets = append(targets, &recipient.Attributes[i])
 		}

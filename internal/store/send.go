@@ -174,7 +174,8 @@ func updateSend(ctx context.Context, tx pgx.Tx, c SendConfig, current declaredSe
 		return applied, nil
 	}
 	applied.Changed = true
-	if _, err := tx.Exec(ctx, "update send set campaign = $2, suspended = $3, dormant_since = null where id = $1", current.ID, c.Campaign, c.Suspended); err != nil {
+	_, err := tx.Exec(ctx, "update send set campaign = $2, suspended = $3, dormant_since = null where id = $1", current.ID, c.Campaign, c.Suspended)
+	if err != nil {
 		return applied, err
 	}
 	if len(differing) == 0 {
@@ -182,7 +183,7 @@ func updateSend(ctx context.Context, tx pgx.Tx, c SendConfig, current declaredSe
 	}
 	// What nobody has been written to for yet may be judged anew: a Held audience against the new bound, an Expired send
 	// against the new deadline.
-	_, err := tx.Exec(ctx, `
+	_, err = tx.Exec(ctx, `
 		update send set purpose = $2, channel = $3, segments = $4, exclude = $5, max_recipients = $6, variants = $7, starts_at = $8, deadline = $9,
 			state = case when state in ('Held', 'Expired') then 'Scheduled' else state end,
 			message = null, audience = null, finished_at = null

@@ -49,13 +49,6 @@ func (s sending) exec(sql string, arguments ...any) {
 	}
 }
 
-func (s sending) one(target any, sql string, arguments ...any) {
-	s.t.Helper()
-	if err := s.Pool.QueryRow(context.Background(), sql, arguments...).Scan(target); err != nil {
-		s.t.Fatalf("%s: %v", sql, err)
-	}
-}
-
 func (s sending) checkLedger() {
 	s.t.Helper()
 	findings, err := s.AuditLedger(context.Background())

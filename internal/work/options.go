@@ -85,9 +85,16 @@ func (o Options) withDefaults() (Options, error) {
 		value *time.Duration
 		usual time.Duration
 	}{
-		{&o.TenantPoll, time.Second}, {&o.SendPoll, 500 * time.Millisecond}, {&o.CampaignPoll, time.Second},
-		{&o.SegmentPoll, time.Second}, {&o.SegmentInterval, segment.DefaultInterval}, {&o.SweepPoll, 15 * time.Second},
-		{&o.StatusEvery, 5 * time.Second}, {&o.Lease, 30 * time.Second}, {&o.IntentAge, 11 * time.Minute}, {&o.Grace, 25 * time.Second},
+		{&o.TenantPoll, time.Second},
+		{&o.SendPoll, 500 * time.Millisecond},
+		{&o.CampaignPoll, time.Second},
+		{&o.SegmentPoll, time.Second},
+		{&o.SegmentInterval, segment.DefaultInterval},
+		{&o.SweepPoll, 15 * time.Second},
+		{&o.StatusEvery, 5 * time.Second},
+		{&o.Lease, 30 * time.Second},
+		{&o.IntentAge, 11 * time.Minute},
+		{&o.Grace, 25 * time.Second},
 	} {
 		if *d.value == 0 {
 			*d.value = d.usual

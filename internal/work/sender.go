@@ -140,7 +140,9 @@ func (s *sender) work(ctx, drain context.Context, c *channel, lease store.Lease)
 		return
 	}
 	defer c.doneWith(used)
-	run := &chunkRun{sender: s, channel: c, job: j, transport: used, lease: lease, rows: rows, log: log.WithValues("campaign", j.Campaign, "chunk", lease.Chunk)}
+	run := &chunkRun{
+		sender: s, channel: c, job: j, transport: used, lease: lease, rows: rows, log: log.WithValues("campaign", j.Campaign, "chunk", lease.Chunk),
+	}
 	run.run(ctx, drain)
 }
 
