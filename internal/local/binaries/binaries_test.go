@@ -117,6 +117,17 @@ func TestAFailedBuildSaysWhatTheCompilerSaid(t *testing.T) {
 	}
 }
 
+// People are told the versions that are built.
+func TestVersionsAreThoseOfTheModules(t *testing.T) {
+	for want, module := range map[string][]byte{
+		"k8s.io/kubernetes " + KubernetesVersion: kubernetesMod, "go.etcd.io/etcd/server/v3 " + etcdVersion: etcdMod,
+	} {
+		if !bytes.Contains(module, []byte(want)) {
+			t.Errorf("the module does not have %q", want)
+		}
+	}
+}
+
 func TestMeterLine(t *testing.T) {
 	tests := map[string]struct {
 		reason string

@@ -27,6 +27,9 @@ var (
 	etcdSum []byte
 )
 
+// etcdVersion is the release of etcd that its module pins.
+const etcdVersion = "v3.7.3"
+
 // recipe builds programs out of one module.
 type recipe struct {
 	title    string // what the user reads
@@ -50,7 +53,7 @@ func recipes() []recipe {
 			},
 		},
 		{
-			title: "etcd", typical: "less than a minute", mod: etcdMod, sum: etcdSum,
+			title: "etcd " + etcdVersion, typical: "less than a minute", mod: etcdMod, sum: etcdSum,
 			programs: []program{{etcd, "go.etcd.io/etcd/server/v3"}},
 		},
 	}
