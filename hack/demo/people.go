@@ -62,7 +62,8 @@ func importPeople(ctx context.Context, show *narrator, _ *cluster, up *upProcess
 		}
 		show.done("%s contacts in %s, %s events in %s", thousands(int64(o.contacts)), relative(contacts), thousands(int64(o.events)), relative(events))
 	}
-	for _, file := range []struct{ what, path string }{{"contacts", contacts}, {"events", events}} {
+	// Events first: they wait for their people, and segments are then built once, from everything.
+	for _, file := range []struct{ what, path string }{{"events", events}, {"contacts", contacts}} {
 		if err := importFile(ctx, show, up, o, file.what, file.path); err != nil {
 			return fmt.Errorf("import %s: %w", file.what, err)
 		}
