@@ -70,13 +70,10 @@ func (r *resolver) literal(e ast.Expr) {
 	}
 }
 
+// wrapDecimal replaces a number by a call that holds its text.
 func (r *resolver) wrapDecimal(e ast.Expr, text string) {
-	r.factoryCall(e, decimalFunction, text)
-}
-
-func (r *resolver) factoryCall(e ast.Expr, function, argument string) {
-	literal := r.factory.NewLiteral(r.tree.newID(e), types.String(argument))
-	e.SetKindCase(r.factory.NewCall(e.ID(), function, literal))
+	literal := r.factory.NewLiteral(r.tree.newID(e), types.String(text))
+	e.SetKindCase(r.factory.NewCall(e.ID(), decimalFunction, literal))
 }
 
 func (r *resolver) ident(e ast.Expr) {
@@ -102,20 +99,24 @@ func (r *resolver) names() []string {
 	return names
 }
 
-func (r *resolver) exampleField(name string) string {
-	if name != "contact" && len(r.event.Properties) > 0 {
+func (r *resolver) exampleField(owner string) string {
+	switch {
+	case owner == "contact":
+		return "tags"
+	case len(r.event.Properties) > 0:
 		return r.event.Properties[0].Name
 	}
-	return "tags"
+	return "amount"
 }
 
 // field resolves contact.<attribute> and, inside a where, <event>.<property>.
 func (r *resolver) field(e ast.Expr, presence bool) {
+	const nothingElse = "only a contact and the event of a where have fields"
 	access := e.AsSelect()
 	field := access.FieldName()
 	if access.Operand().Kind() != ast.IdentKind {
 		r.visit(access.Operand(), false)
-		r.add(r.tree.at(e), "only a contact and the event of a where have fields")
+		r.add(r.tree.at(e), nothingElse)
 		return
 	}
 	switch owner := access.Operand().AsIdent(); {
@@ -125,6 +126,8 @@ func (r *resolver) field(e ast.Expr, presence bool) {
 		}
 	case owner == "contact":
 		r.attribute(e, field, presence || access.IsTestOnly())
+	case owner == "now":
+		r.add(r.tree.at(e), nothingElse)
 	default:
 		r.ident(access.Operand())
 	}
