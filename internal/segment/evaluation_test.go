@@ -96,7 +96,8 @@ func TestEvaluation(t *testing.T) {
 		{
 			"only the contacts in question are touched, though others have changed too",
 			"update contact set locale = case id when 1 then 'es' when 3 then 'es' end where id in (1, 2, 3, 4)",
-			spanish.Contacts([]int64{1, 2, 5}), counts{1, 1, 1},
+			spanish.Contacts([]int64{1, 2, 5}),
+			counts{1, 1, 1},
 		},
 		{"a whole evaluation finds the others", "", spanish.Everyone(), counts{5, 1, 1}},
 		{"nobody in question, nothing done", "", spanish.Contacts([]int64{}), counts{0, 0, 0}},
