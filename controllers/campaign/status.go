@@ -85,8 +85,10 @@ func planHealth(send store.SendStatus) health {
 	case send.State == campaign.Held:
 		return health{false, v1alpha1.AttentionNeededReason, orDefault(send.Message, "The send is held until a person decides.")}
 	case send.State == campaign.Expired:
-		return health{false, v1alpha1.AttentionNeededReason,
-			"The starting deadline passed before the send could begin, and nothing was sent: set another schedule to send it after all."}
+		return health{
+			false, v1alpha1.AttentionNeededReason,
+			"The starting deadline passed before the send could begin, and nothing was sent: set another schedule to send it after all.",
+		}
 	case send.State.Final():
 		return health{true, v1alpha1.DeliveringReason, "Every outcome is known."}
 	case send.ChannelTrouble != "":

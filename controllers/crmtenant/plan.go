@@ -39,8 +39,7 @@ type clusterNames interface {
 func planPlace(spec v1alpha1.CRMTenantSpec, f facts) (tenancy.Place, error) {
 	if f.brought {
 		if _, err := store.DatabaseName(f.uri); err != nil {
-			return tenancy.Place{}, reconciling.Wait(v1alpha1.InvalidDatabaseURLReason,
-				`Key "uri" of Secret %q is no PostgreSQL URL: it must look like postgresql://user:password@host:5432/name.`, spec.Database.SecretRef.Name)
+			return tenancy.Place{}, invalidURL(spec, uriKey)
 		}
 		return tenancy.Place{URL: f.uri}, nil
 	}
@@ -49,6 +48,12 @@ func planPlace(spec v1alpha1.CRMTenantSpec, f facts) (tenancy.Place, error) {
 			"The operator has no default cluster on which to make a database: name one with spec.database.secretRef.")
 	}
 	return tenancy.Place{URL: f.clusters.TenantURL(spec.ID), Role: store.OwnerRole(spec.ID)}, nil
+}
+
+// invalidURL says which key cannot be read, and never what it holds.
+func invalidURL(spec v1alpha1.CRMTenantSpec, key string) error {
+	return reconciling.Wait(v1alpha1.InvalidDatabaseURLReason,
+		"Key %q of Secret %q is no PostgreSQL URL: it must look like postgresql://user:password@host:5432/name.", key, spec.Database.SecretRef.Name)
 }
 
 // login is how workers and servers enter a tenant's database.
@@ -63,8 +68,7 @@ func planLogin(spec v1alpha1.CRMTenantSpec, place tenancy.Place, f facts, newPas
 	if f.runtime != "" {
 		role, err := store.LoginOf(f.runtime)
 		if err != nil || role == "" {
-			return login{}, reconciling.Wait(v1alpha1.InvalidDatabaseURLReason,
-				`Key "runtime-uri" of Secret %q is no PostgreSQL URL: it must look like postgresql://user:password@host:5432/name.`, spec.Database.SecretRef.Name)
+			return login{}, invalidURL(spec, runtimeURIKey)
 		}
 		return login{url: f.runtime, role: role}, nil
 	}

@@ -40,9 +40,20 @@ func (r *Reconciler) release(ctx context.Context, pass *reconciling.Pass, object
 func (r *Reconciler) findPlace(ctx context.Context, object *v1alpha1.CRMTenant) (tenancy.Place, error) {
 	found, err := r.gather(ctx, object)
 	if err != nil {
-		return tenancy.Place{}, err
+		return tenancy.Place{}, cannotSuspend(err)
 	}
-	return planPlace(object.Spec, found)
+	place, err := planPlace(object.Spec, found)
+	return place, cannotSuspend(err)
+}
+
+// cannotSuspend adds to what keeps us from the database how to delete the tenant all the same.
+func cannotSuspend(err error) error {
+	var waiting *reconciling.Waiting
+	if !errors.As(err, &waiting) {
+		return err
+	}
+	return reconciling.Wait(waiting.Reason, "%s The tenant's work cannot be suspended without its database; "+
+		"to delete the tenant all the same, remove its finalizer %s.", waiting.Message, v1alpha1.Finalizer)
 }
 
 // sleep puts everything of the tenant to sleep, if the database is there and this tenant's.

@@ -93,7 +93,8 @@ func report(pass *reconciling.Pass, object *v1alpha1.CRMTenant, place tenancy.Pl
 	owner, _ := store.LoginOf(place.URL)
 	if way.role == owner {
 		pass.Condition(v1alpha1.RuntimeRoleCondition, metav1.ConditionFalse, v1alpha1.OwnerRunsReason,
-			`Workers and servers use the owner's login, because the owner may not create roles: add the key "runtime-uri" to the Secret to give them one of their own.`)
+			"Workers and servers use the owner's login, because the owner may not create roles: "+
+				`add the key "runtime-uri" to the Secret to give them one of their own.`)
 	} else {
 		pass.Condition(v1alpha1.RuntimeRoleCondition, metav1.ConditionTrue, v1alpha1.SeparateReason, "Workers and servers have a login that owns nothing.")
 	}

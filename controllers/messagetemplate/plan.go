@@ -29,7 +29,10 @@ func planTemplate(object *v1alpha1.MessageTemplate, texts files, schema crm.Sche
 	row := store.Template{Name: object.Name, DefaultLocale: string(object.Spec.DefaultLocale), Suspended: object.Spec.Suspend}
 	var contents []render.Content
 	for _, c := range object.Spec.Content {
-		content := store.TemplateContent{Locale: string(c.Locale), Subject: c.Subject, HTML: text(c.HTML, c.HTMLFrom, texts), Text: text(c.Text, c.TextFrom, texts)}
+		content := store.TemplateContent{
+			Locale: string(c.Locale), Subject: c.Subject,
+			HTML: text(c.HTML, c.HTMLFrom, texts), Text: text(c.Text, c.TextFrom, texts),
+		}
 		row.Content = append(row.Content, content)
 		contents = append(contents, render.Content(content))
 	}

@@ -114,11 +114,11 @@ func (r *Registry) Tenant(ctx context.Context, namespace string) (Tenant, error)
 }
 
 var (
-	errNoTenant error = &reconciling.Waiting{
+	errNoTenant = &reconciling.Waiting{
 		Reason:  v1alpha1.NotFoundReason("CRMTenant"),
 		Message: `The namespace has no CRMTenant: add one named "default".`,
 	}
-	errOpening error = &reconciling.Interrupted{Reason: v1alpha1.TenantNotReadyReason, Message: "The CRMTenant is being opened.", Silent: true}
+	errOpening = &reconciling.Interrupted{Reason: v1alpha1.TenantNotReadyReason, Message: "The CRMTenant is being opened.", Silent: true}
 )
 
 func (r *Registry) lookup(namespace string) (entry, bool) {
@@ -146,7 +146,7 @@ func (r *Registry) Connect(ctx context.Context, namespace string, place Place) (
 	if old, ok := r.entries[namespace]; ok && old.tenant.DB != nil {
 		go old.tenant.DB.Close() // waits for statements that are under way
 	}
-	r.entries[namespace] = &entry{tenant: Tenant{DB: db}, place: place, trouble: errOpening.(*reconciling.Interrupted)}
+	r.entries[namespace] = &entry{tenant: Tenant{DB: db}, place: place, trouble: errOpening}
 	return db, nil
 }
 

@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/signal"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -57,15 +55,14 @@ func NewOperatorCommand() *cobra.Command {
 		Short:   "Bring what manifests declare into the tenants' databases",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
-			defer stop()
-			return runOperator(ctx, flags)
+			return runOperator(cmd.Context(), flags)
 		},
 	}
 	f := command.Flags()
-	f.StringVar(&flags.kubeconfig, "kubeconfig", "", "file that tells where the API server is (default: the cluster that this process runs in, else $KUBECONFIG)")
+	f.StringVar(&flags.kubeconfig, "kubeconfig", "", "file that tells where the API server is (default: this pod's cluster, else $KUBECONFIG)")
 	f.StringVar(&flags.databaseURL, "database-url", "",
-		"URL of the PostgreSQL cluster on which tenants without a database of their own get one, as a role that may create databases and roles (default: $"+databaseURLVariable+")")
+		"PostgreSQL cluster on which tenants without a database of their own get one, as a role that may create databases and roles "+
+			"(default: $"+databaseURLVariable+")")
 	f.StringVar(&flags.tenants, "tenants", "", "directory in which workers and servers find their tenants' credentials")
 	f.StringVar(&flags.serverURL, "server-url", "", "where clients reach the server (default: each tenant's public URL)")
 	f.StringVar(&flags.metricsListen, "metrics-listen", "", "address that serves /metrics, such as :9090 (default: not served)")

@@ -23,7 +23,8 @@ const movable = 20_000
 
 // EnsureEventPartitions makes the monthly partitions that are due at a time. It writes only what is missing.
 func (db *DB) EnsureEventPartitions(ctx context.Context, now time.Time) error {
-	rows, err := db.Pool.Query(ctx, "select relname from pg_class where relnamespace = $1::regnamespace and relispartition and relname like 'event\\_2%'", Schema)
+	rows, err := db.Pool.Query(ctx, `select relname from pg_class
+		where relnamespace = $1::regnamespace and relispartition and relname like 'event\_2%'`, Schema)
 	if err != nil {
 		return fmt.Errorf("read the partitions of events: %w", err)
 	}
