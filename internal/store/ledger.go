@@ -164,7 +164,8 @@ func settleChunk(ctx context.Context, tx pgx.Tx, sendID int64, chunk int) error 
 				min(coalesce(l.not_before, '-infinity')) filter (where l.state = 'pending') next_at
 			from send_chunk o join ledger l on l.send_id = o.send_id and l.seq between o.first_seq and o.last_seq
 			where o.send_id = $1 and o.chunk = $2) r
-		where c.send_id = $1 and c.chunk = $2`, sendID, chunk)
+		where c.send_id = $1 and c.chunk = $2 and (c.open, c.owner is null, c.leased_until is null, c.next_at) is distinct from
+			(r.pending or r.intents, not r.intents, true, coalesce(r.next_at, 'infinity'))`, sendID, chunk)
 	if err != nil {
 		return fmt.Errorf("settle the chunk: %w", err)
 	}

@@ -153,6 +153,33 @@ func TestSettlements(t *testing.T) {
 			},
 			want: "planned 2 sent 2 failed 0 ambiguous 0 pending 0",
 		},
+		"LateDeferral": {
+			why: "a worker that lost its lease learns that a message was deferred: it is tried again",
+			play: func(s sending, id int64) {
+				old := s.lease(id, "w1")
+				b := s.commit(old, 1)
+				s.exec("update send_chunk set leased_until = now() - interval '1 second'")
+				l := s.lease(id, "w2")
+				rest := s.commit(l, 2)
+				s.finish(l, settle(campaign.RowSent, rest.Attempts()...)...)
+				s.finish(old, b.Recipients[0].Undone())
+				l = s.lease(id, "w3")
+				rest = s.commit(l, 2)
+				s.finish(l, settle(campaign.RowSent, rest.Attempts()...)...)
+			},
+			want: "planned 2 sent 2 failed 0 ambiguous 0 pending 0",
+		},
+		"AbandonedWithoutIntents": {
+			why: "a dead worker's chunk without intents is free again",
+			play: func(s sending, id int64) {
+				s.lease(id, "w1")
+				s.exec("update send_chunk set leased_until = now() - interval '1 second'")
+				s.sweep(time.Hour)
+				l := s.lease(id, "w2")
+				s.finish(l, settle(campaign.RowSent, s.commit(l, 2).Attempts()...)...)
+			},
+			want: "planned 2 sent 2 failed 0 ambiguous 0 pending 0",
+		},
 		"Usurped": {
 			why: "a worker whose lease was taken over commits nothing more, and still settles what it handed over",
 			play: func(s sending, id int64) {

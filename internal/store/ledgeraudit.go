@@ -39,6 +39,10 @@ func (db *DB) AuditLedger(ctx context.Context) ([]string, error) {
 		select format('send %s, chunk %s: it has no owner and holds intents', c.send_id, c.chunk)
 		from send_chunk c where c.owner is null and exists (
 			select from ledger l where l.send_id = c.send_id and l.seq between c.first_seq and c.last_seq and l.state = 'intent')
+		union all
+		select format('send %s, chunk %s: it holds pending rows that nobody will try', c.send_id, c.chunk)
+		from send_chunk c where c.open and c.leased_until is null and c.next_at = 'infinity' and exists (
+			select from ledger l where l.send_id = c.send_id and l.seq between c.first_seq and c.last_seq and l.state = 'pending')
 		order by 1`, skippedOutcome)
 	if err != nil {
 		return nil, fmt.Errorf("audit the ledger: %w", err)

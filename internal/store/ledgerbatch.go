@@ -54,7 +54,6 @@ type Recipient struct {
 	Attempt
 	Variant   int
 	ContactID int64
-	PublicID  string
 	Address   string
 	Locale    string // "" when the contact has none
 	TimeZone  string // "" when the contact has none
@@ -184,7 +183,7 @@ func intentSQL(attributes []crm.Attribute) string {
 		insert into send_tally (send_id, chunk, outcome, n) select $1, $2, $6 || reason, count(*) from skip group by reason
 		on conflict (send_id, chunk, outcome) do update set n = send_tally.n + excluded.n
 	)
-	select j.seq, j.verdict, i.attempts, j.variant, j.contact_id, j.address, j.hash, c.public_id::text, c.locale, c.time_zone, c.tags`)
+	select j.seq, j.verdict, i.attempts, j.variant, j.contact_id, j.address, j.hash, c.locale, c.time_zone, c.tags`)
 	for _, a := range attributes {
 		column := "c." + pgx.Identifier{a.Column()}.Sanitize()
 		if a.Type == crm.Date {
@@ -205,7 +204,7 @@ type movedRecipient struct {
 }
 
 // fixedColumns is how many columns intentSQL returns before the attributes.
-const fixedColumns = 11
+const fixedColumns = 10
 
 func collectIntents(rows pgx.Rows, r BatchRequest, batch *Batch) ([]movedRecipient, error) {
 	defer rows.Close()
@@ -215,11 +214,11 @@ func collectIntents(rows pgx.Rows, r BatchRequest, batch *Batch) ([]movedRecipie
 		var verdict string
 		var number *int
 		var contactID *int64
-		var address, publicID, locale, timeZone *string
+		var address, locale, timeZone *string
 		var hash []byte
 		targets := make([]any, 0, fixedColumns+len(r.Attributes))
 		targets = append(targets, &recipient.Seq, &verdict, &number, &recipient.Variant, &contactID, &address, &hash,
-			&publicID, &locale, &timeZone, &recipient.Tags)
+			&locale, &timeZone, &recipient.Tags)
 		for i := range recipient.Attributes {
 			targets = append(targets, &recipient.Attributes[i])
 		}
@@ -229,7 +228,7 @@ func collectIntents(rows pgx.Rows, r BatchRequest, batch *Batch) ([]movedRecipie
 		for i, v := range recipient.Attributes {
 			recipient.Attributes[i] = plainValue(v)
 		}
-		recipient.ContactID, recipient.Address, recipient.PublicID = valueOf(contactID), valueOf(address), valueOf(publicID)
+		recipient.ContactID, recipient.Address = valueOf(contactID), valueOf(address)
 		recipient.Locale, recipient.TimeZone = valueOf(locale), valueOf(timeZone)
 		switch {
 		case verdict == "moved":

@@ -58,9 +58,9 @@ const settlementSQL = `
 		group by outcome having sum(n) <> 0
 		on conflict (send_id, chunk, outcome) do update set n = send_tally.n + excluded.n
 	), reopened as (
-		-- A message that was swept away as ambiguous and was not taken after all is pending again.
+		-- A row can become pending when its chunk was closed, or left to the sweep, long ago: whoever leased it has lost it.
 		update send_chunk set open = true, next_at = now()
-		where send_id = $1 and chunk = $2 and exists (select from settled where was = 'ambiguous' and state = 'pending')
+		where send_id = $1 and chunk = $2 and (not open or next_at > now()) and exists (select from settled where state = 'pending')
 	)
 	select count(*) from settled`
 

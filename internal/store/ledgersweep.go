@@ -71,22 +71,9 @@ func (db *DB) sweepChunk(ctx context.Context, sendID int64, chunk int, age time.
 		if leased {
 			return nil
 		}
-		return settleExpired(ctx, tx, sendID, chunk)
+		return settleChunk(ctx, tx, sendID, chunk)
 	})
 	return swept, err
-}
-
-// settleExpired settles a chunk without a live lease when that closes it. Others stay as they are: what is pending is
-// leased by the next worker, and a row written at every sweep would be waste.
-func settleExpired(ctx context.Context, tx pgx.Tx, sendID int64, chunk int) error {
-	var unfinished bool
-	err := tx.QueryRow(ctx, `
-		select exists (select from send_chunk c join ledger l on l.send_id = c.send_id and l.seq between c.first_seq and c.last_seq
-			where c.send_id = $1 and c.chunk = $2 and l.state in ('pending', 'intent'))`, sendID, chunk).Scan(&unfinished)
-	if err != nil || unfinished {
-		return err
-	}
-	return settleChunk(ctx, tx, sendID, chunk)
 }
 
 // endDormantSend skips what is pending of a send whose campaign did not come back. One that was not frozen has nothing

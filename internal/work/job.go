@@ -105,13 +105,13 @@ func (j *job) write(r store.Recipient) (m deliver.Message, err error) {
 
 // contact is what templates see of a contact: its attributes and the fields that every contact has.
 func (j *job) contact(r store.Recipient) map[string]any {
-	fields := make(map[string]any, len(j.Attributes)+5)
+	fields := make(map[string]any, len(j.Attributes)+3)
 	for i, a := range j.Attributes {
 		if r.Attributes[i] != nil {
 			fields[a.Name] = r.Attributes[i]
 		}
 	}
-	fields["public_id"], fields["email"], fields["tags"] = r.PublicID, r.Address, r.Tags
+	fields["tags"] = r.Tags
 	for name, value := range map[string]string{"locale": r.Locale, "time_zone": r.TimeZone} {
 		if value != "" {
 			fields[name] = value

@@ -56,6 +56,10 @@ func TestTwoWorkers(t *testing.T) {
 	h.campaign(nil)
 	h.worker(h.options())
 	h.worker(h.options())
+	h.eventually("the send should be completed, and its sums right at every moment", func() bool {
+		h.check()
+		return h.status().State == campaign.Completed
+	})
 	h.becomes("Completed planned 3000 sent 3000 failed 0 ambiguous 0 pending 0")
 	h.wantReceived(people(upTo(3000)...))
 }
