@@ -136,7 +136,7 @@ func (l *campaignLoop) freezeLocked(ctx context.Context, s store.OpenSend) error
 	if err != nil {
 		return err
 	}
-	l.o.Metrics.FreezeSeconds.WithLabelValues(l.credentials.ID).Observe(l.o.Now().Sub(began).Seconds())
+	l.o.Metrics.FreezeSeconds.WithLabelValues(l.id).Observe(l.o.Now().Sub(began).Seconds())
 	logr.FromContextOrDiscard(ctx).Info("audience judged", "campaign", s.Campaign, "sendKey", s.SendKey, "state", next)
 	return nil
 }

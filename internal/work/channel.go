@@ -200,7 +200,7 @@ func (c *channel) learn(ctx context.Context, words, cause string) {
 	case c.words != "":
 		log.Info("the channel works again")
 	}
-	c.tenant.o.Metrics.ChannelTrouble.WithLabelValues(c.tenant.credentials.ID, c.name).Set(trouble)
+	c.tenant.o.Metrics.ChannelTrouble.WithLabelValues(c.tenant.id, c.name).Set(trouble)
 	c.heard, c.words, c.cause = true, words, cause
 }
 

@@ -96,10 +96,10 @@ func (r *chunkRun) written(skipped int) {
 	}
 	messages := r.o.Metrics.Messages
 	for _, s := range r.known {
-		messages.WithLabelValues(r.credentials.ID, r.channel.name, outcomeLabel(s)).Inc()
+		messages.WithLabelValues(r.id, r.channel.name, outcomeLabel(s)).Inc()
 	}
 	if skipped > 0 {
-		messages.WithLabelValues(r.credentials.ID, r.channel.name, "skipped").Add(float64(skipped))
+		messages.WithLabelValues(r.id, r.channel.name, "skipped").Add(float64(skipped))
 	}
 	r.known = nil
 }
@@ -135,7 +135,7 @@ func (r *chunkRun) handOver(ctx context.Context, batch store.Batch) {
 		} else {
 			r.channel.circuit.untold()
 		}
-		r.o.Metrics.BatchSeconds.WithLabelValues(r.credentials.ID, r.channel.name).Observe(time.Since(began).Seconds())
+		r.o.Metrics.BatchSeconds.WithLabelValues(r.id, r.channel.name).Observe(time.Since(began).Seconds())
 		r.done <- settlements
 	}()
 }

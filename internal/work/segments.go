@@ -47,7 +47,7 @@ func (l *segmentLoop) evaluate(ctx context.Context, name string, reason segment.
 	if err != nil {
 		return err
 	}
-	l.o.Metrics.SegmentSeconds.WithLabelValues(l.credentials.ID).Observe(l.o.Now().Sub(began).Seconds())
+	l.o.Metrics.SegmentSeconds.WithLabelValues(l.id).Observe(l.o.Now().Sub(began).Seconds())
 	if result.Changed() {
 		logr.FromContextOrDiscard(ctx).Info("segment evaluated", "segment", name, "reason", reason,
 			"members", result.Members, "entered", result.Entered, "left", result.Left)

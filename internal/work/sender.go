@@ -207,14 +207,14 @@ func (s *sender) hold(lease store.Lease, c *channel) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.leases[lease] = struct{}{}
-	s.o.Metrics.Leases.WithLabelValues(s.credentials.ID, c.name).Inc()
+	s.o.Metrics.Leases.WithLabelValues(s.id, c.name).Inc()
 }
 
 func (s *sender) release(lease store.Lease, c *channel) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.leases, lease)
-	s.o.Metrics.Leases.WithLabelValues(s.credentials.ID, c.name).Dec()
+	s.o.Metrics.Leases.WithLabelValues(s.id, c.name).Dec()
 	for other := range s.leases {
 		if other.SendID == lease.SendID {
 			return

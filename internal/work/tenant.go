@@ -17,34 +17,37 @@ const maxConnections = 8
 
 // tenant is the work for one tenant.
 type tenant struct {
-	o     Options
-	db    *store.DB
-	notes *statusNotes
+	o           Options
+	id          string
+	databaseURL string
+	db          *store.DB
+	notes       *statusNotes
 
-	mu          sync.Mutex
-	credentials credentials.Tenant
+	secretsMu sync.Mutex
+	secrets   map[string]credentials.Channel // by channel
 }
 
 func newTenant(o Options, c credentials.Tenant) *tenant {
-	return &tenant{o: o, credentials: c, notes: newStatusNotes(o.StatusEvery)}
+	return &tenant{o: o, id: c.ID, databaseURL: c.DatabaseURL, secrets: c.Channels, notes: newStatusNotes(o.StatusEvery)}
 }
 
-func (t *tenant) setCredentials(c credentials.Tenant) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.credentials = c
+// setSecrets takes over changed credentials; connections are made anew when they are next used.
+func (t *tenant) setSecrets(secrets map[string]credentials.Channel) {
+	t.secretsMu.Lock()
+	defer t.secretsMu.Unlock()
+	t.secrets = secrets
 }
 
 // channelCredentials are the credentials of a channel as they are now; without any, the zero value.
 func (t *tenant) channelCredentials(name string) credentials.Channel {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.credentials.Channels[name]
+	t.secretsMu.Lock()
+	defer t.secretsMu.Unlock()
+	return t.secrets[name]
 }
 
 // run works for the tenant until ctx ends. It returns an error only for what waiting cannot mend.
 func (t *tenant) run(ctx context.Context) error {
-	db, err := store.Open(ctx, t.credentials.DatabaseURL, store.Options{
+	db, err := store.Open(ctx, t.databaseURL, store.Options{
 		MaxConns: maxConnections, ApplicationName: "tertulia worker", IdleInTransaction: t.o.Lease,
 	})
 	if err != nil {
@@ -87,7 +90,7 @@ func (t *tenant) awaitOwnDatabase(ctx context.Context) {
 		if err != nil {
 			return err
 		}
-		if owner.ID != t.credentials.ID {
+		if owner.ID != t.id {
 			return fmt.Errorf("the database belongs to another tenant, %q", owner.ID)
 		}
 		found()
@@ -116,7 +119,7 @@ func (t *tenant) repeat(ctx context.Context, name string, interval time.Duration
 			return
 		case err != nil:
 			failures++
-			t.o.Metrics.LoopFailures.WithLabelValues(t.credentials.ID, name).Inc()
+			t.o.Metrics.LoopFailures.WithLabelValues(t.id, name).Inc()
 			wait = t.o.DatabaseBackoff.Delay(failures, uint64(len(name)))
 			if failures == 1 {
 				log.Error(err, "the loop fails and tries again", "databaseUnavailable", store.IsUnavailable(err))

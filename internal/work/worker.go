@@ -87,7 +87,7 @@ func (w *Worker) reconcile(ctx context.Context, current map[string]*running) {
 			r.stop()
 		case c.Digest != r.credentials.Digest:
 			r.credentials = c
-			r.tenant.setCredentials(c)
+			r.tenant.setSecrets(c.Channels)
 		}
 	}
 	for dir, c := range wanted {
