@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -79,6 +80,20 @@ type imported struct {
 	Changed                     bool
 }
 
+// String leaves out what is 0.
+func (i imported) String() string {
+	var parts []string
+	for _, part := range []struct {
+		n    int64
+		what string
+	}{{i.Created + i.Accepted, "new"}, {i.Updated, "changed"}, {i.Unchanged + i.Duplicate, "there already"}} {
+		if part.n > 0 {
+			parts = append(parts, thousands(part.n)+" "+part.what)
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
 func importFile(ctx context.Context, show *narrator, up *upProcess, o options, what, path string) error {
 	show.begin("tertulia import %s %s --namespace %s --source %s", what, relative(path), namespace, invent.Source)
 	command := exec.CommandContext(ctx, o.program, "import", what, path,
@@ -100,7 +115,7 @@ func importFile(ctx context.Context, show *narrator, up *upProcess, o options, w
 		return nil
 	}
 	up.peopleChanged = time.Now()
-	show.done("%s new, %s changed, %s known", thousands(result.Created+result.Accepted), thousands(result.Updated), thousands(result.Unchanged+result.Duplicate))
+	show.done("%s", result)
 	return nil
 }
 

@@ -71,9 +71,18 @@ type article struct {
 const smallArticles = 4
 
 var catalogue = []article{
-	{"socks-merino", 1490}, {"cap-classic", 2200}, {"gloves-mitt", 2990}, {"arm-warmers", 3450},
-	{"jersey-pedraza", 7900}, {"jersey-race", 10900}, {"bib-angliru", 12900}, {"bib-monegros", 12900},
-	{"gilet-somport", 8900}, {"jacket-navacerrada", 18900}, {"base-layer", 4990}, {"overshoes", 5490},
+	{"socks-merino", 1490},
+	{"cap-classic", 2200},
+	{"gloves-mitt", 2990},
+	{"arm-warmers", 3450},
+	{"jersey-pedraza", 7900},
+	{"jersey-race", 10900},
+	{"bib-angliru", 12900},
+	{"bib-monegros", 12900},
+	{"gilet-somport", 8900},
+	{"jacket-navacerrada", 18900},
+	{"base-layer", 4990},
+	{"overshoes", 5490},
 }
 
 var pages = []string{"home", "jerseys", "bibs", "jackets", "accessories", "sale", "size-guide", "club", "blog"}
