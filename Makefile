@@ -16,7 +16,8 @@ help: ## List the targets
 
 .PHONY: demo
 demo: build setup ## Set everything up, run the example from manifests to delivered mail, and stay up (ONCE=1: check and leave)
-	go run ./hack/demo $(if $(ONCE),--once) $(if $(DATA_DIR),--data-dir $(DATA_DIR))
+	go build -o bin/demo ./hack/demo
+	bin/demo $(if $(ONCE),--once) $(if $(DATA_DIR),--data-dir $(DATA_DIR))
 
 .PHONY: test
 test: setup ## Set everything up and run all tests
