@@ -117,7 +117,7 @@ func TestSegmentIsCheckedCompiledAndShown(t *testing.T) {
 		t.Errorf("status: %+v", object.Status)
 	}
 
-	// The first change of a number shows at once; the next has to wait a minute.
+	// The first change of a number shows when it has come to rest; the next has to wait a minute.
 	h.built("club", 8)
 	h.eventually(func(g gomega.Gomega) {
 		g.Expect(h.api.Get(t.Context(), h.key("club"), object)).To(gomega.Succeed())

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -45,7 +46,7 @@ type world struct {
 	cluster  *store.Cluster
 	tenants  *tenancy.Registry
 	root     string // of the tenant directories
-	writes   atomic.Int64
+	writes   sync.Map // by namespace, an *atomic.Int64
 	stop     context.CancelFunc
 	finished chan error
 }
@@ -143,7 +144,7 @@ func grantOperator(ctx context.Context, api client.Client) error {
 func (w *world) startOperator() error {
 	config := rest.CopyConfig(w.config)
 	config.Impersonate = rest.ImpersonationConfig{UserName: operatorUser}
-	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return countingTransport{next, &w.writes} })
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return countingTransport{next, w} })
 	yes := true
 	mgr, err := ctrl.NewManager(config, ctrl.Options{
 		Scheme:     w.scheme,
@@ -175,18 +176,31 @@ func (w *world) restartOperator() error {
 	return w.startOperator()
 }
 
-// countingTransport counts the requests that change something.
+// countingTransport counts the requests that change something in a namespace.
 type countingTransport struct {
-	next   http.RoundTripper
-	writes *atomic.Int64
+	next  http.RoundTripper
+	world *world
 }
 
 // RoundTrip implements http.RoundTripper.
 func (c countingTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		c.writes.Add(1)
+		c.world.written(namespaceOf(r.URL.Path)).Add(1)
 	}
 	return c.next.RoundTrip(r)
+}
+
+// written counts the operator's writes in a namespace.
+func (w *world) written(namespace string) *atomic.Int64 {
+	counter, _ := w.writes.LoadOrStore(namespace, &atomic.Int64{})
+	return counter.(*atomic.Int64)
+}
+
+// namespaceOf is the namespace in a path such as /apis/crm.tertulia.dev/v1alpha1/namespaces/velo/segments/all/status.
+func namespaceOf(path string) string {
+	_, rest, _ := strings.Cut(path, "/namespaces/")
+	namespace, _, _ := strings.Cut(rest, "/")
+	return namespace
 }
 
 // testLogger is silent unless CONTROLLERS_LOG is set.

@@ -24,7 +24,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (resul
 		return ctrl.Result{}, client.IgnoreNotFound(err)
 	}
 	pass := r.Passes.Begin(object)
-	pass.CountEvery(countInterval, withoutCounts)
+	pass.Count(counts)
 	defer func() { result, err = pass.End(ctx, err) }()
 
 	if !object.DeletionTimestamp.IsZero() {

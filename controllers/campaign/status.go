@@ -14,10 +14,10 @@ import (
 	"github.com/tertulia-crm/tertulia/internal/store"
 )
 
-// countInterval is how often a status is written because counts moved, at most.
-const countInterval = 5 * time.Second
+// counts: a status is written at most every five seconds because counts moved. While a campaign is sending they always do.
+var counts = reconciling.Counts{Every: 5 * time.Second, Strip: withoutCounts}
 
-// withoutCounts removes what is written at most once in a countInterval.
+// withoutCounts removes the counts.
 func withoutCounts(o v1alpha1.Object) {
 	s := &o.(*v1alpha1.Campaign).Status
 	s.Sent, s.Failed, s.Ambiguous, s.Skipped, s.Pending, s.SkippedByReason, s.Progress = nil, nil, nil, nil, nil, nil, ""

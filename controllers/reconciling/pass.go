@@ -25,7 +25,7 @@ type Recorder struct {
 	Events events.EventRecorder
 	Clock  func() time.Time
 
-	counted sync.Map // types.UID → time.Time: when counts were last written
+	counted sync.Map // types.UID → *pace
 }
 
 // Pass is one reconciliation of one object.
@@ -35,18 +35,12 @@ type Pass struct {
 	before   v1alpha1.Object
 	inForce  condition
 	happened []happening
-	counts   *counts
+	counts   *Counts
 	again    time.Duration
 }
 
 type happening struct {
 	kind, reason, note string
-}
-
-// counts says which part of a status are numbers, and how often they are written.
-type counts struct {
-	every time.Duration
-	strip func(v1alpha1.Object)
 }
 
 // Begin takes the snapshot that the end of the pass is compared with.
@@ -99,12 +93,6 @@ func (p *Pass) Happened(kind, reason, note string) {
 	p.happened = append(p.happened, happening{kind, reason, note})
 }
 
-// CountEvery bounds how often the status is written for the sake of numbers alone. strip removes them from a copy, and
-// leaves what is written at once.
-func (p *Pass) CountEvery(every time.Duration, strip func(v1alpha1.Object)) {
-	p.counts = &counts{every, strip}
-}
-
 // KeepUntilReleased puts our finalizer on the object, so that its deletion is seen by us and can suspend its work.
 func (p *Pass) KeepUntilReleased(ctx context.Context) error {
 	return p.patchFinalizers(ctx, controllerutil.AddFinalizer)
@@ -147,8 +135,7 @@ func (p *Pass) End(ctx context.Context, err error) (ctrl.Result, error) {
 	if equality.Semantic.DeepEqual(statusOf(p.before), statusOf(p.object)) {
 		return result, err
 	}
-	countsOnly, wait := p.countsWait()
-	if wait > 0 {
+	if wait := p.countsWait(); wait > 0 {
 		if result.RequeueAfter == 0 || wait < result.RequeueAfter {
 			result.RequeueAfter = wait
 		}
@@ -159,9 +146,6 @@ func (p *Pass) End(ctx context.Context, err error) (ctrl.Result, error) {
 			err = written
 		}
 		return ctrl.Result{}, err
-	}
-	if countsOnly {
-		p.recorder.counted.Store(p.object.GetUID(), p.recorder.Clock())
 	}
 	p.publish()
 	return result, err
@@ -179,24 +163,6 @@ func (p *Pass) write(ctx context.Context) error {
 		return fmt.Errorf("write the status: %w", err)
 	}
 	return nil
-}
-
-// countsWait tells whether the status differs in numbers alone, and how long it then has to wait to be written.
-func (p *Pass) countsWait() (countsOnly bool, wait time.Duration) {
-	if p.counts == nil {
-		return false, 0
-	}
-	before, after := p.before.DeepCopyObject().(v1alpha1.Object), p.object.DeepCopyObject().(v1alpha1.Object)
-	p.counts.strip(before)
-	p.counts.strip(after)
-	if !equality.Semantic.DeepEqual(statusOf(before), statusOf(after)) {
-		return false, 0
-	}
-	last, ok := p.recorder.counted.Load(p.object.GetUID())
-	if !ok {
-		return true, 0
-	}
-	return true, p.counts.every - p.recorder.Clock().Sub(last.(time.Time))
 }
 
 func (p *Pass) publish() {

@@ -10,13 +10,14 @@ import (
 	"github.com/tertulia-crm/tertulia/internal/store"
 )
 
-// countInterval is how often a status is written because a number of members changed, at most.
-const countInterval = time.Minute
+// counts: a status is written at most once a minute because a number of members changed. An import moves it in steps,
+// a few seconds apart.
+var counts = reconciling.Counts{Every: time.Minute, Settle: 3 * time.Second, Strip: withoutCounts}
 
 // digestDigits of a definition are shown; people compare them by eye.
 const digestDigits = 12
 
-// withoutCounts removes what is written at most once in a countInterval.
+// withoutCounts removes the numbers.
 func withoutCounts(o v1alpha1.Object) {
 	status := &o.(*v1alpha1.Segment).Status
 	status.Members, status.LastBuilt = nil, nil
