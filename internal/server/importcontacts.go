@@ -20,8 +20,8 @@ import (
 // A batch is written in one transaction. It is large enough that the work for each batch does not show, and small
 // enough that three of them (one read, one waiting, one written) leave memory flat.
 const (
-	batchRows  = 20_000
-	batchBytes = 8 << 20
+	batchRows  = 10_000
+	batchBytes = 4 << 20
 )
 
 // stallTimeout is how long an import waits for the client to send or to take something.
@@ -75,12 +75,22 @@ type contactsImport struct {
 	controller *http.ResponseController
 	mu         sync.Mutex // of out
 	out        *json.Encoder
+	spare      chan *contactBatch // batches that have been written, to be filled anew
 	counts     importCounts
 	committed  int64 // line
 }
 
 // importContacts answers POST /v1/imports/contacts.
 func (s *Server) importContacts(w http.ResponseWriter, r *http.Request) {
+	controller := http.NewResponseController(w)
+	// From the beginning: otherwise a refusal would wait for the rest of the file. A connection whose body was not read to
+	// its end cannot be used again.
+	w.Header().Set("Connection", "close")
+	defer leaveBody(controller, r.Body)
+	if err := controller.EnableFullDuplex(); err != nil {
+		writeProblem(w, http.StatusInternalServerError, "This connection cannot stream both ways.")
+		return
+	}
 	if !authorize(w, r, []string{scopeImportsWrite, scopeContactsWrite}) {
 		return
 	}
@@ -106,17 +116,24 @@ func (s *Server) importContacts(w http.ResponseWriter, r *http.Request) {
 	defer cancel(nil)
 	defer context.AfterFunc(s.stopping, func() { cancel(errStopping) })()
 	defer context.AfterFunc(t.ctx, func() { cancel(errStopping) })()
-	im := &contactsImport{server: s, tenant: t, controller: http.NewResponseController(w), out: json.NewEncoder(w)}
-	if err := im.controller.EnableFullDuplex(); err != nil {
-		writeProblem(w, http.StatusInternalServerError, "This connection cannot stream both ways.")
-		return
-	}
+	im := &contactsImport{server: s, tenant: t, controller: controller, out: json.NewEncoder(w), spare: make(chan *contactBatch, 2)}
 	if !im.open(ctx, w, r.Body) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	w.WriteHeader(http.StatusOK)
+	_ = im.controller.Flush() // the client learns now that its file is being read
 	im.finish(ctx, im.run(ctx, cancel, source))
+}
+
+// leaveTimeout is how long a client that is still sending gets to read why we stopped reading.
+const leaveTimeout = 500 * time.Millisecond
+
+// leaveBody closes a body that may not have been read to its end. Closing reads a little more, so that an answer is not
+// lost to a connection that is reset; the deadline keeps a client that sends nothing from holding us.
+func leaveBody(controller *http.ResponseController, body io.Closer) {
+	_ = controller.SetReadDeadline(time.Now().Add(leaveTimeout))
+	_ = body.Close()
 }
 
 // unsuitable tells why a body of this type cannot be imported.
@@ -233,7 +250,14 @@ func (im *contactsImport) read(ctx context.Context, batches chan<- *contactBatch
 }
 
 func (im *contactsImport) readBatch() (batch *contactBatch, end bool, err error) {
-	batch = &contactBatch{rows: make([]store.ContactRow, 0, batchRows), texts: make([]string, 0, batchRows)}
+	select {
+	case batch = <-im.spare:
+		clear(batch.rows)
+		clear(batch.texts)
+		*batch = contactBatch{rows: batch.rows[:0], texts: batch.texts[:0]}
+	default:
+		batch = &contactBatch{}
+	}
 	start := im.reader.Offset()
 	for len(batch.rows) < batchRows && im.reader.Offset()-start < batchBytes {
 		row, err := im.reader.Next()
@@ -273,6 +297,10 @@ func (im *contactsImport) write(ctx context.Context, writer *store.ContactImport
 		im.committed = max(im.committed, batch.lastLine)
 		counts := im.counts
 		im.send(importLine{Progress: &counts})
+		select {
+		case im.spare <- batch:
+		default:
+		}
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"sync"
@@ -77,7 +78,7 @@ func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 	}()
 	web := &http.Server{
 		Handler: s.handler, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
-		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes, ErrorLog: nil,
+		IdleTimeout: idleTimeout, MaxHeaderBytes: maxHeaderBytes, ErrorLog: slog.NewLogLogger(logr.ToSlogHandler(s.log), slog.LevelError),
 		BaseContext: func(net.Listener) context.Context { return logr.NewContext(background, s.log) },
 	}
 	failed := make(chan error, 1)

@@ -1,0 +1,539 @@
+package server_test
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"runtime/metrics"
+	"strings"
+	"sync"
+	"testing"
+	"testing/iotest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/onsi/gomega"
+)
+
+const people = `external_id,email:verified,phone,first_name,birthday,lifetime_value,member,orders,plan,last_seen,tags,locale,time_zone,consent:newsletter
+C1,Ana@Example.com,+34 600 111 222,Ana,1990-05-17,12.50,true,3,pro,2026-11-21T10:00:00+01:00,road|club,es_ES,Europe/Madrid,true
+C2,bea@example.com,,"Bea ""B"", the 2nd",,,,,,,,,,false
+C3,,,,,,,,,,,,,
+`
+
+func TestImportTakesEveryColumn(t *testing.T) {
+	f := newFixture(t)
+	got := f.importCSV(people)
+	if diff := cmp.Diff(&counts{Rows: 3, Created: 3}, got.result); diff != "" {
+		t.Fatalf("-want +got:\n%s\n%v", diff, got)
+	}
+	want := []string{
+		"C1|Ana|1990-05-17|12.50|true|3|pro|2026-11-21T09:00:00|{road,club}|es-ES|Europe/Madrid",
+		`C2|Bea "B", the 2nd|-|-|-|-|-|-|{}|-|-`,
+		"C3|-|-|-|-|-|-|-|{}|-|-",
+	}
+	columns := `coalesce(attr_first_name, '-'), coalesce(attr_birthday::text, '-'), coalesce(attr_lifetime_value::text, '-'), coalesce(attr_member::text, '-'),
+		coalesce(attr_orders::text, '-'), coalesce(attr_plan, '-'), coalesce(to_char(attr_last_seen at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS'), '-'),
+		tags::text, coalesce(locale, '-'), coalesce(time_zone, '-')`
+	if diff := cmp.Diff(want, f.people(columns)); diff != "" {
+		t.Errorf("contacts: -want +got:\n%s", diff)
+	}
+	identifiers := f.rows(`select i.type, i.value, l.verified, l.source from identifier i join identifier_link l on l.identifier_id = i.id order by 1, 2`)
+	if diff := cmp.Diff([]string{
+		"email|ana@example.com|true|shop", "email|bea@example.com|true|shop",
+		"external:shop|C1|true|shop", "external:shop|C2|true|shop", "external:shop|C3|true|shop",
+		"phone|+34600111222|false|shop",
+	}, identifiers); diff != "" {
+		t.Errorf("identifiers: -want +got:\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"newsletter|false|false|shop", "newsletter|true|false|shop"},
+		f.rows("select purpose, granted, by_contact, source from consent order by granted")); diff != "" {
+		t.Errorf("consents: -want +got:\n%s", diff)
+	}
+}
+
+func TestImportAgainChangesNothing(t *testing.T) {
+	for name, text := range map[string]string{
+		"plain": people,
+		"two rows of one person": "external_id,email:verified,first_name,tags,consent:newsletter\n" +
+			"C1,ana@example.com,Ana,a,true\nC2,ana@example.com,Anne,b,false\nC1,other@example.com,Hanna,c,true\n",
+		"an address that is verified to somebody else": "external_id,email:verified,phone:verified\n" +
+			"C1,ana@example.com,+34600111222\nC2,bea@example.com,+34600111223\nC3,ana@example.com,+34600111223\n",
+		"an address of a household": "external_id,email,consent:news\nC1,casa@example.com,true\nC2,casa@example.com,\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t)
+			first := f.importCSV(text)
+			if first.result == nil {
+				t.Fatal(first.problem)
+			}
+			before := f.versions()
+			again := f.importCSV(text)
+			want := &counts{Rows: first.result.Rows, Rejected: first.result.Rejected, Unchanged: first.result.Rows - first.result.Rejected}
+			if diff := cmp.Diff(want, again.result); diff != "" {
+				t.Errorf("counts: -want +got:\n%s", diff)
+			}
+			if diff := cmp.Diff(before, f.versions()); diff != "" {
+				t.Errorf("rows were written: -before +after:\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestImportFindsPeople(t *testing.T) {
+	for name, c := range map[string]struct {
+		reason string
+		files  []string // source, text
+		people []string
+		links  []string
+	}{
+		"by the source's id": {
+			reason: "the same id is the same person, whatever else changed",
+			files:  []string{"shop", "external_id,email,first_name\nC1,a@example.com,Ana\n", "shop", "external_id,email,first_name\nC1,b@example.com,Anna\n"},
+			people: []string{"C1|Anna"},
+			links:  []string{"email a@example.com C1 false", "email b@example.com C1 false", "external:shop C1 C1 true"},
+		},
+		"by a verified address": {
+			reason: "two systems know one person; both ids lead to them from now on",
+			files:  []string{"shop", "external_id,email:verified,first_name\nC1,a@example.com,Ana\n", "crm", "external_id,email:verified,first_name\nX,A@EXAMPLE.COM,Anna\n"},
+			people: []string{"C1+X|Anna"},
+			links:  []string{"email a@example.com C1+X true", "external:crm X C1+X true", "external:shop C1 C1+X true"},
+		},
+		"by a verified number": {
+			reason: "without an address the number tells",
+			files:  []string{"shop", "external_id,phone:verified\nC1,+34600111222\n", "crm", "external_id,phone:verified,email\nX,0034 600-111-222,a@example.com\n"},
+			people: []string{"C1+X|-"},
+			links:  []string{"email a@example.com C1+X false", "external:crm X C1+X true", "external:shop C1 C1+X true", "phone +34600111222 C1+X true"},
+		},
+		"not by an unverified address": {
+			reason: "anybody can type anybody's address: it is noted for both",
+			files:  []string{"shop", "external_id,email:verified\nC1,a@example.com\n", "web", "external_id,email\nW,a@example.com\n"},
+			people: []string{"C1|-", "W|-"},
+			links:  []string{"email a@example.com C1 true", "email a@example.com W false", "external:shop C1 C1 true", "external:web W W true"},
+		},
+		"not by an address that was noted only": {
+			reason: "the first did not prove it; the second did and gets it",
+			files:  []string{"web", "external_id,email\nW,a@example.com\n", "shop", "external_id,email:verified\nC1,a@example.com\n"},
+			people: []string{"C1|-", "W|-"},
+			links:  []string{"email a@example.com C1 true", "email a@example.com W false", "external:shop C1 C1 true", "external:web W W true"},
+		},
+		"verified later": {
+			reason: "the link that was noted becomes proof",
+			files:  []string{"shop", "external_id,email\nC1,a@example.com\n", "shop", "external_id,email:verified\nC1,a@example.com\n"},
+			people: []string{"C1|-"},
+			links:  []string{"email a@example.com C1 true", "external:shop C1 C1 true"},
+		},
+		"nobody is merged": {
+			reason: "two known people, one address: the first proof stays",
+			files:  []string{"shop", "external_id,email:verified\nC1,a@example.com\nC2,b@example.com\n", "shop", "external_id,email:verified\nC2,a@example.com\n"},
+			people: []string{"C1|-", "C2|-"},
+			links: []string{
+				"email a@example.com C1 true", "email a@example.com C2 false", "email b@example.com C2 true", "external:shop C1 C1 true", "external:shop C2 C2 true",
+			},
+		},
+		"empty cells leave what is there": {
+			reason: "a file need not say everything",
+			files:  []string{"shop", "external_id,first_name\nC1,Ana\n", "shop", "external_id,first_name\nC1,\n"},
+			people: []string{"C1|Ana"},
+			links:  []string{"external:shop C1 C1 true"},
+		},
+		"two rows of one person in a file": {
+			reason: "the first decides, the second adds what is missing",
+			files:  []string{"shop", "external_id,email:verified,first_name\nC1,a@example.com,Ana\nC2,a@example.com,Anne\n"},
+			people: []string{"C1+C2|Ana"},
+			links:  []string{"email a@example.com C1+C2 true", "external:shop C1 C1+C2 true", "external:shop C2 C1+C2 true"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t)
+			for i := 0; i < len(c.files); i += 2 {
+				if got := f.importFrom(c.files[i], strings.NewReader(c.files[i+1])); got.result == nil || got.result.Rejected > 0 {
+					t.Fatalf("%s: %+v", c.reason, got)
+				}
+			}
+			if diff := cmp.Diff(c.people, f.people("coalesce(attr_first_name, '-')")); diff != "" {
+				t.Errorf("%s: people: -want +got:\n%s", c.reason, diff)
+			}
+			links := f.rows(`with person as (
+				select l.contact_id, string_agg(i.value, '+' order by i.value) name from identifier_link l
+				join identifier i on i.id = l.identifier_id and i.type like 'external:%' group by 1)
+				select concat_ws(' ', i.type, i.value, p.name, l.verified) from identifier i
+				join identifier_link l on l.identifier_id = i.id join person p on p.contact_id = l.contact_id order by 1`)
+			for i := range links {
+				links[i] = strings.NewReplacer(" t", " true", " f", " false").Replace(links[i])
+			}
+			if diff := cmp.Diff(c.links, links); diff != "" {
+				t.Errorf("%s: links: -want +got:\n%s", c.reason, diff)
+			}
+		})
+	}
+}
+
+func TestImportNeverOverridesThePerson(t *testing.T) {
+	f := newFixture(t)
+	f.importCSV("external_id,consent:newsletter,consent:offers\nC1,true,true\n")
+	f.exec("update consent set granted = false, by_contact = true, source = 'unsubscribe' where purpose = 'newsletter'")
+	f.importCSV("external_id,consent:newsletter,consent:offers,consent:news\nC1,true,false,true\n")
+	want := []string{"news|true|false|shop", "newsletter|false|true|unsubscribe", "offers|false|false|shop"}
+	if diff := cmp.Diff(want, f.rows("select purpose, granted, by_contact, source from consent order by 1")); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+func TestImportAddsTags(t *testing.T) {
+	f := newFixture(t)
+	f.importCSV("external_id,tags\nC1,b| a |b|\n")
+	f.importCSV("external_id,tags\nC1,c|\"quoted\"|back\\slash|a\n")
+	f.importCSV("external_id,tags\nC1,\"c|\"\"quoted\"\"|back\\slash|a\"\nC2,\"{x,y}|with,comma|\"\n")
+	if diff := cmp.Diff([]string{`C1|b·a·c·"quoted"·back\slash`, "C2|{x,y}·with,comma"}, f.people("array_to_string(tags, '·')")); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+func TestImportRejectsRows(t *testing.T) {
+	const header = "external_id,email,phone,first_name,birthday,lifetime_value,member,orders,plan,last_seen,tags,locale,time_zone,consent:newsletter\n"
+	row := func(at int, value string) string {
+		cells := make([]string, 14)
+		cells[0], cells[at] = "C1", value
+		return strings.Join(cells, ",") + "\n"
+	}
+	for name, c := range map[string]struct{ row, want string }{
+		"no id":              {row(0, ""), "external_id: is empty"},
+		"a long id":          {row(0, strings.Repeat("x", 256)), "external_id: is longer than 255 bytes"},
+		"too few cells":      {"C1,a@example.com\n", "has 2 cells where the header has 14"},
+		"too many cells":     {strings.TrimSuffix(row(0, "C1"), "\n") + ",more\n", "has 15 cells where the header has 14"},
+		"an address":         {row(1, "ana(at)example.com"), "email: is no e-mail address: it must look like ana@example.com"},
+		"a domain":           {row(1, "ana@localhost"), "email: is no e-mail address: the part after the @ is no domain name, such as example.com"},
+		"a local part":       {row(1, "ana maria@example.com"), "email: is no e-mail address that mail can be sent to: the part before the @ has a space, a control or a special character, or a dot out of place"},
+		"a number at home":   {row(2, "600111222"), "phone: is no telephone number in international form, such as +34600111222"},
+		"a date":             {row(4, "17/05/1990"), "birthday: is no Date: write year, month and day, such as 2027-03-21"},
+		"a day that is none": {row(4, "1990-02-30"), "birthday: is no Date: write year, month and day, such as 2027-03-21"},
+		"a decimal comma":    {row(5, "\"12,50\""), "lifetime_value: is no Decimal: write a number such as 1234.50, with a point and without separators"},
+		"not a number":       {row(5, "NaN"), "lifetime_value: is no Decimal: write a number such as 1234.50, with a point and without separators"},
+		"yes":                {row(6, "yes"), "member: is no Boolean: write true or false"},
+		"a large integer":    {row(7, "9223372036854775808"), "orders: is no Integer: write a whole number such as 42, without separators"},
+		"outside the enum":   {row(8, "clbu"), `plan: is none of free, club, pro: did you mean "club"?`},
+		"no zone":            {row(9, "2026-11-21T10:00:00"), "last_seen: is no Timestamp: write it as RFC 3339, such as 2027-03-21T09:00:00+01:00"},
+		"a long tag":         {row(10, strings.Repeat("t", 101)), "tags: hold one that is longer than 100 bytes"},
+		"a language":         {row(11, "castellano"), "locale: is no language tag (BCP 47), such as es or es-MX"},
+		"a zone":             {row(12, "Madrid"), "time_zone: is no time zone of the IANA database, such as Europe/Madrid"},
+		"a path for a zone":  {row(12, "../../etc/passwd"), "time_zone: is no time zone of the IANA database, such as Europe/Madrid"},
+		"maybe":              {row(13, "maybe"), "consent:newsletter: is neither true nor false nor empty"},
+		"a NUL":              {row(3, "A\x00a"), "cell 4 contains a NUL character"},
+		"Latin-1":            {row(3, "Jos\xe9"), "cell 4 is not in UTF-8: the file mixes encodings, or is in another one; convert it, such as with iconv -f WINDOWS-1252 -t UTF-8"},
+		"a long cell":        {row(3, strings.Repeat("x", 10<<20)), "cell 4 is longer than 64 KiB"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t)
+			got := f.importCSV(header + "C0" + strings.Repeat(",", 13) + "\n" + c.row + "C9" + strings.Repeat(",", 13) + "\n")
+			if diff := cmp.Diff(&counts{Rows: 3, Created: 2, Rejected: 1}, got.result); diff != "" {
+				t.Errorf("the other rows must be imported: -want +got:\n%s\n%s", diff, got.problem)
+			}
+			if len(got.rejected) != 1 || got.rejected[0].Line != 3 || got.rejected[0].Reason != c.want {
+				t.Errorf("got %.500v, want line 3: %s", got.rejected, c.want)
+			}
+			if log := f.log.String(); strings.Contains(log, "rror") {
+				t.Errorf("the log says %s", log)
+			}
+		})
+	}
+}
+
+func TestImportRejectsARepeatedRecord(t *testing.T) {
+	f := newFixture(t)
+	var text strings.Builder
+	text.WriteString("external_id,first_name\n")
+	for i := range 30_000 { // more than a batch
+		fmt.Fprintf(&text, "C%d,a\n", i)
+	}
+	text.WriteString("C29999,b\nC1,b\nD,b\n")
+	got := f.importCSV(text.String())
+	if diff := cmp.Diff(&counts{Rows: 30_003, Created: 30_001, Rejected: 2}, got.result); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	reason := "external_id: stands on an earlier line already; keep one line for each"
+	want := []rejected{{Line: 30_002, Reason: reason, Record: []string{"C29999", "b"}}, {Line: 30_003, Reason: reason, Record: []string{"C1", "b"}}}
+	if diff := cmp.Diff(want, got.rejected); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"0"}, f.rows("select count(*) from contact c where attr_first_name = 'b' and id not in (select contact_id from identifier_link l join identifier i on i.id = l.identifier_id where value = 'D')")); diff != "" {
+		t.Errorf("a rejected row was written:\n%s", diff)
+	}
+}
+
+func TestImportRefusesAFile(t *testing.T) {
+	for name, c := range map[string]struct{ text, want string }{
+		"an unknown column":     {"external_id,emial\n", `column 2 \"emial\": unknown column: did you mean \"email\"?`},
+		"an unknown attribute":  {"external_id,frist_name\n", `column 2 \"frist_name\": unknown column: did you mean \"first_name\"?`},
+		"nothing near":          {"external_id,favourite_jersey\n", `column 2 \"favourite_jersey\": unknown column: declare it as an attribute in the RecordType \"contact\", or remove the column`},
+		"a column twice":        {"external_id,email,email:verified\n", `column 3 \"email:verified\": column 2 holds the same: keep one of them`},
+		"a purpose":             {"external_id,consent:News Letter\n", `column 2 \"consent:News Letter\": a purpose is written in lower-case letters`},
+		"a near prefix":         {"external_id,consents:newsletter\n", `did you mean \"consent:newsletter\"?`},
+		"a column without name": {"external_id,,email\n", `column 2 \"\": the column has no name`},
+		"no id":                 {"email\n", `the column \"external_id\" is missing`},
+		"UTF-16":                {"\xff\xfee\x00x\x00", `but in UTF-16: save it as \"CSV UTF-8\"`},
+		"Latin-1":               {"external_id,a\xf1o\n", "is not in UTF-8"},
+		"line breaks of a Mac":  {"external_id,email\rC1,a@example.com\r", "carriage returns only"},
+		"a header of 10 MB":     {"external_id," + strings.Repeat("x", 10<<20), "is longer than 64 KiB"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t)
+			got := f.importCSV(strings.TrimSpace(c.text + "C1,a@example.com\n"))
+			if got.status != http.StatusUnprocessableEntity || !strings.Contains(got.problem, c.want) {
+				t.Errorf("got status %d and %s, want 422 and %s", got.status, got.problem, c.want)
+			}
+			if n := f.rows("select count(*) from contact"); n[0] != "0" {
+				t.Errorf("%s contacts were imported", n[0])
+			}
+		})
+	}
+}
+
+func TestImportRefusesAnEmptyFile(t *testing.T) {
+	f := newFixture(t)
+	for _, text := range []string{"", "\n\r\n", "\xef\xbb\xbf"} {
+		if got := f.importCSV(text); got.status != http.StatusUnprocessableEntity || !strings.Contains(got.problem, "The file is empty") {
+			t.Errorf("%q: status %d, %s", text, got.status, got.problem)
+		}
+	}
+}
+
+func TestImportReadsWhatSpreadsheetsWrite(t *testing.T) {
+	for name, text := range map[string]string{
+		"a byte order mark":          "\xef\xbb\xbfexternal_id,first_name\r\nC1,Ana\r\n",
+		"semicolons":                 "external_id;first_name\r\nC1;Ana\r\n",
+		"tabs":                       "external_id\tfirst_name\nC1\tAna",
+		"everything quoted":          "\"external_id\",\"first_name\"\r\n\"C1\",\"Ana\"\r\n",
+		"a file of rejected rows":    "line,reason,external_id,first_name\n7,\"plan: is none of a, b\",C1,Ana\n",
+		"spaces around column names": "external_id , first_name\nC1,Ana\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newFixture(t)
+			if got := f.importCSV(text); got.result == nil || got.result.Created != 1 {
+				t.Fatalf("%+v", got)
+			}
+			if diff := cmp.Diff([]string{"C1|Ana"}, f.people("attr_first_name")); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
+			}
+		})
+	}
+}
+
+// TestImportAnswersWhileItReads sends the rows only after the answer has begun.
+func TestImportAnswersWhileItReads(t *testing.T) {
+	f := newFixture(t)
+	reader, writer := io.Pipe()
+	r, err := http.NewRequest(http.MethodPost, f.base+"/v1/imports/contacts?source=shop", reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+f.token)
+	go func() { fmt.Fprintf(writer, "external_id\n\"bad\"x\n%s", strings.Repeat("\n", 8<<10)) }() // clients send in pieces of some kB
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer response.Body.Close()
+	go func() {
+		for i := range 25_000 { // more than a batch
+			fmt.Fprintf(writer, "C%d\n", i)
+		}
+		_ = writer.Close()
+	}()
+	beginning := make([]byte, 200)
+	if _, err := io.ReadAtLeast(response.Body, beginning, 20); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(beginning), `{"rejected":{"line":2`) {
+		t.Errorf("the answer begins with %s", beginning)
+	}
+	rest, err := io.ReadAll(response.Body)
+	if err != nil || !strings.Contains(string(rest), `"result":{`) {
+		t.Errorf("the answer ends with %s, %v", rest, err)
+	}
+}
+
+func TestImportKeepsWhatWasCommittedWhenTheClientGoes(t *testing.T) {
+	f := newFixture(t)
+	var begin strings.Builder
+	begin.WriteString("external_id\n")
+	for i := range 20_000 { // whole batches
+		fmt.Fprintf(&begin, "C%d\n", i)
+	}
+	broken := io.MultiReader(strings.NewReader(begin.String()), strings.NewReader("D1\n"), iotest.ErrReader(io.ErrClosedPipe))
+	r, err := http.NewRequest(http.MethodPost, f.base+"/v1/imports/contacts?source=shop", broken)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+f.token)
+	if response, err := http.DefaultClient.Do(r); err == nil {
+		_ = response.Body.Close()
+	}
+	g := gomega.NewWithT(t)
+	g.Eventually(func() string {
+		return f.rows("select (select count(*) from contact), (select count(*) from pg_locks where locktype = 'advisory')")[0]
+	}, 10*time.Second).Should(gomega.Or(gomega.Equal("20000|0"), gomega.Equal("0|0")))
+	if got := f.importCSV(begin.String()); got.result == nil || got.result.Created+got.result.Unchanged != 20_000 {
+		t.Errorf("the import after it: %+v", got)
+	}
+}
+
+func TestImportsOfASourceTakeTurns(t *testing.T) {
+	f := newFixture(t)
+	var text strings.Builder
+	text.WriteString("external_id,email:verified,first_name,consent:news\n")
+	for i := range 5000 {
+		fmt.Fprintf(&text, "C%d,p%d@example.com,N%d,true\n", i, i, i)
+	}
+	var wait sync.WaitGroup
+	results := make([]imported, 3)
+	for i, source := range []string{"shop", "shop", "crm"} {
+		wait.Go(func() { results[i] = f.importFrom(source, strings.NewReader(text.String())) })
+	}
+	wait.Wait()
+	created := 0
+	for _, r := range results {
+		if r.result == nil || r.result.Rejected > 0 {
+			t.Fatalf("%+v", r)
+		}
+		created += r.result.Created
+	}
+	if created != 5000 {
+		t.Errorf("%d contacts were created, want 5000: every address is verified by both sources", created)
+	}
+	if diff := cmp.Diff([]string{"5000|15000|15000|5000"}, f.rows(`select (select count(*) from contact), (select count(*) from identifier),
+		(select count(*) from identifier_link where verified), (select count(*) from consent)`)); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
+// begin starts an import that runs until the writer is closed.
+func (f *fixture) begin(source string) (*io.PipeWriter, *http.Response) {
+	f.t.Helper()
+	reader, writer := io.Pipe()
+	r, err := http.NewRequest(http.MethodPost, f.base+"/v1/imports/contacts?source="+source, reader)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	r.Header.Set("Authorization", "Bearer "+f.token)
+	go fmt.Fprintf(writer, "external_id\n%s", strings.Repeat("\n", 8<<10)) // clients send in pieces of some kB
+	response, err := http.DefaultClient.Do(r)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	f.t.Cleanup(func() {
+		_ = writer.Close()
+		_ = response.Body.Close()
+	})
+	return writer, response
+}
+
+func TestTooManyImportsAreRefused(t *testing.T) {
+	f := newFixture(t)
+	var last *io.PipeWriter
+	var lines io.Reader
+	for i := range 3 {
+		writer, response := f.begin(fmt.Sprintf("s%d", i))
+		if response.StatusCode != http.StatusOK {
+			t.Fatalf("import %d: status %d", i, response.StatusCode)
+		}
+		last, lines = writer, response.Body
+	}
+	if got := f.importCSV("external_id\nC2\n"); got.status != http.StatusTooManyRequests {
+		t.Errorf("the fourth: status %d", got.status)
+	}
+	_ = last.Close()
+	if _, err := io.ReadAll(lines); err != nil {
+		t.Fatal(err)
+	}
+	gomega.NewWithT(t).Eventually(func() int { return f.importCSV("external_id\nC2\n").status }, 10*time.Second).Should(gomega.Equal(http.StatusOK))
+}
+
+func TestImportEndsWhenTheServerStops(t *testing.T) {
+	f := newFixture(t)
+	_, response := f.begin("shop")
+	started := time.Now()
+	f.stop()
+	lines, err := io.ReadAll(response.Body)
+	if err != nil || !strings.Contains(string(lines), "The server is stopping. The rows up to line 0 are in.") {
+		t.Errorf("got %s, %v", lines, err)
+	}
+	if took := time.Since(started); took > 10*time.Second {
+		t.Errorf("it took %s", took)
+	}
+}
+
+func TestImportAsksForTheSegments(t *testing.T) {
+	f := newFixture(t)
+	f.exec("insert into segment (name, match, digest, predicate, arguments) values ('everybody', 'true', 'd', 'true', '[]')")
+	f.importCSV("external_id\nC1\n")
+	if got := f.rows("select refresh_asked_at is not null from segment"); got[0] != "true" {
+		t.Error("the segments were not asked for")
+	}
+	f.exec("update segment set refresh_asked_at = null")
+	f.importCSV("external_id\nC1\n")
+	if got := f.rows("select refresh_asked_at is not null from segment"); got[0] != "false" {
+		t.Error("an import that changed nothing asked for the segments")
+	}
+}
+
+func TestImportSurvivesADatabaseThatGoesAway(t *testing.T) {
+	f := newFixture(t)
+	reader, writer := io.Pipe()
+	done := make(chan imported, 1)
+	go func() { done <- f.importFrom("shop", reader) }()
+	send := func(from, to int) {
+		for i := from; i < to; i++ {
+			fmt.Fprintf(writer, "C%d,p%d@example.com\n", i, i)
+		}
+	}
+	fmt.Fprintln(writer, "external_id,email:verified")
+	send(0, 25_000)
+	g := gomega.NewWithT(t)
+	g.Eventually(func() string { return f.rows("select count(*) from contact")[0] }, 10*time.Second).Should(gomega.Equal("20000"))
+	f.cutConnections()
+	send(25_000, 50_000)
+	_ = writer.Close()
+	got := <-done
+	if diff := cmp.Diff(&counts{Rows: 50_000, Created: 50_000}, got.result); diff != "" {
+		t.Errorf("-want +got:\n%s\n%s", diff, got.problem)
+	}
+}
+
+func TestImportMemoryStaysFlat(t *testing.T) {
+	f := newFixture(t)
+	reader, writer := io.Pipe()
+	go func() {
+		fmt.Fprintln(writer, "external_id,first_name")
+		cell := strings.Repeat("x", 60<<10)
+		for i := range 3000 { // 180 MB
+			fmt.Fprintf(writer, "C%d,%s\n", i%500, cell)
+		}
+		_ = writer.Close()
+	}()
+	// What is alive, not what the collector has not come to yet on a busy machine.
+	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	var peak uint64
+	stop := make(chan struct{})
+	var wait sync.WaitGroup
+	wait.Go(func() {
+		for {
+			metrics.Read(live)
+			peak = max(peak, live[0].Value.Uint64())
+			select {
+			case <-stop:
+				return
+			case <-time.After(5 * time.Millisecond):
+			}
+		}
+	})
+	got := f.importFrom("shop", reader)
+	close(stop)
+	wait.Wait()
+	if got.result == nil || got.result.Rows != 3000 {
+		t.Fatalf("%+v", got.problem)
+	}
+	if peak > 60<<20 {
+		t.Errorf("%d MiB were alive while 180 MB were read", peak>>20)
+	}
+}
