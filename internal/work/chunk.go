@@ -117,10 +117,20 @@ func outcomeLabel(s store.Settlement) string {
 // handOver writes the messages of a batch and hands them over, in the background.
 func (r *chunkRun) handOver(ctx context.Context, batch store.Batch) {
 	r.inFlight++
+	began := time.Now()
 	go func() {
-		began := time.Now()
 		settlements, messages, attempts := r.write(batch)
-		if len(messages) > 0 {
+		switch {
+		case len(messages) == 0:
+			r.channel.circuit.untold()
+		case time.Since(began) > r.o.Lease:
+			// This process was stopped for so long that others have taken it for dead. What was judged then (consent,
+			// suspension) is not handed over now.
+			r.channel.circuit.untold()
+			for _, a := range attempts {
+				settlements = append(settlements, a.Undone())
+			}
+		default:
 			results, err := r.transport.Deliver(ctx, messages)
 			if ctx.Err() == nil {
 				r.channel.report(ctx, results, err)
@@ -132,8 +142,6 @@ func (r *chunkRun) handOver(ctx context.Context, batch store.Batch) {
 				}
 				settlements = append(settlements, r.settle(a, result))
 			}
-		} else {
-			r.channel.circuit.untold()
 		}
 		r.o.Metrics.BatchSeconds.WithLabelValues(r.id, r.channel.name).Observe(time.Since(began).Seconds())
 		r.done <- settlements
