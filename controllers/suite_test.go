@@ -45,7 +45,7 @@ type world struct {
 	server   *postgres.Server
 	cluster  *store.Cluster
 	tenants  *tenancy.Registry
-	root     string // of the tenant directories
+	root     string   // of the tenant directories
 	writes   sync.Map // by namespace, an *atomic.Int64
 	stop     context.CancelFunc
 	finished chan error

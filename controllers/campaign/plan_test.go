@@ -1,0 +1,88 @@
+package campaign
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/tertulia-crm/tertulia/api/v1alpha1"
+	"github.com/tertulia-crm/tertulia/controllers/reconciling"
+	"github.com/tertulia-crm/tertulia/internal/campaign"
+	"github.com/tertulia-crm/tertulia/internal/store"
+)
+
+func TestWhatACampaignNeeds(t *testing.T) {
+	there := func(kind string) reference { return reference{kind: kind, name: "x", found: true, settled: true} }
+	absent := func(kind string) reference { return reference{kind: kind, name: "x"} }
+	all := facts{channel: there("MessageChannel"), templates: []reference{there("MessageTemplate")}, segments: []reference{there("Segment")}}
+	with := func(change func(*facts)) facts {
+		f := all
+		change(&f)
+		return f
+	}
+	in := func(state campaign.State) *store.SendStatus { return &store.SendStatus{State: state} }
+	tests := map[string]struct {
+		reason string
+		facts  facts
+		want   string // the reason of the condition; "" accepts
+	}{
+		"all there":                 {"it can be sent", all, ""},
+		"no channel":                {"nobody could send it", with(func(f *facts) { f.channel = absent("MessageChannel") }), "MessageChannelNotFound"},
+		"no template":               {"there is nothing to send", with(func(f *facts) { f.templates = []reference{absent("MessageTemplate")} }), "MessageTemplateNotFound"},
+		"no segment":                {"there is nobody to send to", with(func(f *facts) { f.segments = []reference{absent("Segment")} }), "SegmentNotFound"},
+		"no segment while sending":  {"the audience is frozen", with(func(f *facts) { f.segments, f.send = []reference{absent("Segment")}, in(campaign.Sending) }), ""},
+		"no segment while held":     {"the audience is counted anew", with(func(f *facts) { f.segments, f.send = []reference{absent("Segment")}, in(campaign.Held) }), "SegmentNotFound"},
+		"no channel while sending":  {"every message needs it", with(func(f *facts) { f.channel, f.send = absent("MessageChannel"), in(campaign.Sending) }), "MessageChannelNotFound"},
+		"no channel when completed": {"nothing is sent any more", with(func(f *facts) { f.channel, f.send = absent("MessageChannel"), in(campaign.Completed) }), ""},
+		"segment that is not built": {"its membership would be wrong", with(func(f *facts) { f.segments = []reference{{kind: "Segment", name: "x", found: true}} }), "DependencyNotReady"},
+		"missing before unbuilt":    {"what is missing is told first", with(func(f *facts) { f.channel.settled, f.segments = false, []reference{absent("Segment")} }), "SegmentNotFound"},
+		"template that is looked at": {"it has an answer in a moment", with(func(f *facts) {
+			f.templates = []reference{{kind: "MessageTemplate", name: "x", found: true, underWay: true}}
+		}), "interrupted"},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			err := planReferences(tc.facts)
+			var waiting *reconciling.Waiting
+			var interrupted *reconciling.Interrupted
+			var got string
+			switch {
+			case errors.As(err, &waiting):
+				got = waiting.Reason
+			case errors.As(err, &interrupted):
+				got = "interrupted"
+			}
+			if got != tc.want {
+				t.Errorf("got %q (%v), want %q (%s)", got, err, tc.want, tc.reason)
+			}
+		})
+	}
+}
+
+func TestPhaseAndHealth(t *testing.T) {
+	tests := map[string]struct {
+		reason string
+		send   store.SendStatus
+		phase  v1alpha1.CampaignPhase
+		health string // the reason
+		good   bool
+	}{
+		"scheduled":             {"nothing is wrong", store.SendStatus{State: campaign.Scheduled}, v1alpha1.CampaignScheduled, v1alpha1.DeliveringReason, true},
+		"paused":                {"its author said so", store.SendStatus{State: campaign.Sending, Suspended: true, Stopped: true}, v1alpha1.CampaignPaused, v1alpha1.DeliveringReason, true},
+		"held and suspended":    {"a person must decide all the same", store.SendStatus{State: campaign.Held, Suspended: true}, v1alpha1.CampaignHeld, v1alpha1.AttentionNeededReason, false},
+		"completed, suspended":  {"nothing is left to pause", store.SendStatus{State: campaign.Completed, Suspended: true, Stopped: true}, v1alpha1.CampaignCompleted, v1alpha1.DeliveringReason, true},
+		"expired":               {"nothing was sent", store.SendStatus{State: campaign.Expired}, v1alpha1.CampaignExpired, v1alpha1.AttentionNeededReason, false},
+		"relay in trouble":      {"mail waits", store.SendStatus{State: campaign.Sending, ChannelTrouble: "x"}, v1alpha1.CampaignSending, v1alpha1.ChannelTroubleReason, false},
+		"channel suspended":     {"mail waits", store.SendStatus{State: campaign.Sending, Stopped: true}, v1alpha1.CampaignSending, v1alpha1.StoppedReason, false},
+		"completed, relay down": {"it is over", store.SendStatus{State: campaign.Completed, ChannelTrouble: "x"}, v1alpha1.CampaignCompleted, v1alpha1.DeliveringReason, true},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			if got := planPhase(tc.send); got != tc.phase {
+				t.Errorf("phase: got %q, want %q (%s)", got, tc.phase, tc.reason)
+			}
+			if got := planHealth(tc.send); got.good != tc.good || got.reason != tc.health {
+				t.Errorf("health: got %+v, want %s, %v (%s)", got, tc.health, tc.good, tc.reason)
+			}
+		})
+	}
+}
