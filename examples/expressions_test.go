@@ -15,7 +15,7 @@ import (
 func TestSegmentsCompile(t *testing.T) {
 	var schema crm.Schema
 	var segments []v1alpha1.Segment
-	for _, object := range objectsOf(t, "velo/base") {
+	for _, object := range objectsOf(t, "velo/crm") {
 		switch object.GetKind() {
 		case "RecordType":
 			for _, a := range typed[v1alpha1.RecordType](t, object).Spec.Attributes {

@@ -18,31 +18,31 @@ type tally struct {
 }
 
 // checkMailbox compares what the campaigns say with what came in: one mail for every message that counts as sent.
-func checkMailbox(ctx context.Context, show *narrator, velo *cluster, up *upProcess, _ options) error {
-	show.begin("Comparing the ledger with the mailbox")
+func (d *demo) checkMailbox(ctx context.Context) error {
+	d.show.begin("Comparing the ledger with the mailbox")
 	var campaigns v1alpha1.CampaignList
-	if _, err := velo.list(ctx, &campaigns); err != nil {
+	if _, err := d.velo.list(ctx, &campaigns); err != nil {
 		return err
 	}
 	sent, err := settled(campaigns.Items)
 	if err != nil {
 		return err
 	}
-	all, err := countMail(ctx, up.ready.Mailbox, url.Values{})
+	all, err := countMail(ctx, d.up.ready.Mailbox, url.Values{})
 	if err != nil {
 		return err
 	}
 	if err := compare(sent, all); err != nil {
 		return err
 	}
-	leaving, err := countMail(ctx, up.ready.Mailbox, url.Values{"header": {"List-Unsubscribe"}})
+	leaving, err := countMail(ctx, d.up.ready.Mailbox, url.Values{"header": {"List-Unsubscribe"}})
 	if err != nil {
 		return err
 	}
 	if leaving.Count != all.Count {
 		return fmt.Errorf("%d of %d mails have no List-Unsubscribe", all.Count-leaving.Count, all.Count)
 	}
-	show.done("%s sent, %s in the mailbox, each once, each with a way to say no", thousands(sent), thousands(all.Count))
+	d.show.done("%s sent, %s in the mailbox, each once, each with a way to say no", thousands(sent), thousands(all.Count))
 	return nil
 }
 

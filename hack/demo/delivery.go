@@ -15,15 +15,15 @@ import (
 )
 
 // mergeCampaign copies the campaign's folder to where `up` watches, as merging its pull request would.
-func mergeCampaign(_ context.Context, show *narrator, _ *cluster, up *upProcess, _ options) error {
-	target := filepath.Join(up.merged, campaignName)
+func (d *demo) mergeCampaign(_ context.Context) error {
+	target := filepath.Join(d.up.merged, campaignName)
 	if _, err := os.Stat(target); !errors.Is(err, fs.ErrNotExist) {
-		show.say("• The campaign in %s was merged by an earlier run: nothing is sent twice", relative(target))
+		d.show.say("• The campaign in %s was merged by an earlier run: nothing is sent twice", relative(target))
 		return err
 	}
-	show.begin("Merging the pull request: %s", pullRequest)
+	d.show.begin("Merging the pull request: %s", pullRequest)
 	// A folder appears whole: it is copied beside and renamed.
-	beside := filepath.Join(filepath.Dir(up.merged), "."+campaignName)
+	beside := filepath.Join(filepath.Dir(d.up.merged), "."+campaignName)
 	if err := os.RemoveAll(beside); err != nil {
 		return fmt.Errorf("merge the campaign: %w", err)
 	}
@@ -33,17 +33,17 @@ func mergeCampaign(_ context.Context, show *narrator, _ *cluster, up *upProcess,
 	if err := os.Rename(beside, target); err != nil {
 		return fmt.Errorf("merge the campaign: %w", err)
 	}
-	show.done("now in %s, which `tertulia up` watches", relative(target))
+	d.show.done("now in %s, which `tertulia up` watches", relative(target))
 	return nil
 }
 
 // awaitDelivery watches the campaign until it has settled.
-func awaitDelivery(ctx context.Context, show *narrator, velo *cluster, _ *upProcess, _ options) error {
-	show.begin("Sending")
-	progress := show.bar(0, "messages")
+func (d *demo) awaitDelivery(ctx context.Context) error {
+	d.show.begin("Sending")
+	progress := d.show.bar(0, "messages")
 	var campaign v1alpha1.Campaign
 	err := await(ctx, func(ctx context.Context) (string, error) {
-		err := velo.client.Get(ctx, client.ObjectKey{Namespace: namespace, Name: campaignName}, &campaign)
+		err := d.velo.client.Get(ctx, client.ObjectKey{Namespace: namespace, Name: campaignName}, &campaign)
 		if apierrors.IsNotFound(err) {
 			return "campaign/" + campaignName + " has not been applied", nil
 		}
@@ -64,7 +64,7 @@ func awaitDelivery(ctx context.Context, show *narrator, velo *cluster, _ *upProc
 	}
 	_ = progress.Finish()
 	s := campaign.Status
-	show.done("%s of %s sent, %s skipped%s", thousands(count(s.Sent)), thousands(count(s.Planned)), thousands(count(s.Skipped)), reasons(s.SkippedByReason))
+	d.show.done("%s of %s sent, %s skipped%s", thousands(count(s.Sent)), thousands(count(s.Planned)), thousands(count(s.Skipped)), reasons(s.SkippedByReason))
 	return nil
 }
 

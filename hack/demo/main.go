@@ -12,13 +12,14 @@ import (
 	"os/signal"
 	"path/filepath"
 	"syscall"
+	"time"
 )
 
 const (
-	namespace    = "velo"
-	campaignName = "winter-2026"
-	baseFolder   = "examples/velo/base"
-	pullRequest  = "examples/velo/campaigns/" + campaignName
+	namespace      = "velo"
+	campaignName   = "winter-2026"
+	standingFolder = "examples/velo/crm"
+	pullRequest    = "examples/velo/campaigns/" + campaignName
 )
 
 // options are what the flags say.
@@ -51,46 +52,53 @@ func run(ctx context.Context) error {
 	if o.dataDir, err = filepath.Abs(o.dataDir); err != nil {
 		return fmt.Errorf("find the data directory: %w", err)
 	}
-	if _, err := os.Stat(baseFolder); err != nil {
+	if _, err := os.Stat(standingFolder); err != nil {
 		return errors.New("start the demo in the repository's top folder, best with `make demo`")
 	}
 	return play(ctx, o)
 }
 
+// demo is what the scenes of the play share.
+type demo struct {
+	options
+	show *narrator
+	up   *upProcess
+	velo *cluster
+	// peopleChanged is when the last import that brought something new began; the zero time while none has.
+	peopleChanged time.Time
+}
+
 // play runs the scenes in order.
 func play(ctx context.Context, o options) (err error) {
-	show := newNarrator(os.Stdout)
-	show.say("From a directory of manifests to delivered mail: %s\n", filepath.Dir(baseFolder))
+	d := &demo{options: o, show: newNarrator(os.Stdout)}
+	d.show.say("From a directory of manifests to delivered mail: %s\n", filepath.Dir(standingFolder))
 
-	up, err := startUp(ctx, show, o)
-	if err != nil {
+	if d.up, err = startUp(ctx, d.show, o); err != nil {
 		return err
 	}
 	// From here on everything ends when `tertulia up` does, and the other way round.
-	ctx = up.context(ctx)
+	ctx = d.up.context(ctx)
 	defer func() {
-		show.say("\nStopping; the data stays in %s.", relative(o.dataDir))
-		err = errors.Join(err, up.stop())
+		d.show.say("\nStopping; the data stays in %s.", relative(o.dataDir))
+		err = errors.Join(err, d.up.stop())
 	}()
 
-	velo, err := connect(up.ready.Kubeconfig)
-	if err != nil {
+	if d.velo, err = connect(d.up.ready.Kubeconfig); err != nil {
 		return err
 	}
-	scenes := []func(context.Context, *narrator, *cluster, *upProcess, options) error{
-		awaitConfiguration, importPeople, awaitSegments, mergeCampaign, awaitDelivery, checkMailbox, printTables,
-	}
-	for _, scene := range scenes {
-		if err := scene(ctx, show, velo, up, o); err != nil {
+	for _, scene := range []func(context.Context) error{
+		d.awaitConfiguration, d.importPeople, d.awaitSegments, d.mergeCampaign, d.awaitDelivery, d.checkMailbox, d.printTables,
+	} {
+		if err := scene(ctx); err != nil {
 			return explain(ctx, err)
 		}
 	}
 	if o.once {
 		return nil
 	}
-	printTour(show, up)
+	d.printTour()
 	<-ctx.Done()
-	return up.died()
+	return d.up.died()
 }
 
 // explain prefers the reason why everything was cancelled to its consequences.

@@ -18,16 +18,16 @@ import (
 	"github.com/tertulia-crm/tertulia/hack/people/invent"
 )
 
-// awaitConfiguration waits until what the base folder declares is in force.
-func awaitConfiguration(ctx context.Context, show *narrator, velo *cluster, _ *upProcess, _ options) error {
-	show.begin("Applying %s", baseFolder)
+// awaitConfiguration waits until what the standing folder declares is in force.
+func (d *demo) awaitConfiguration(ctx context.Context) error {
+	d.show.begin("Applying %s", standingFolder)
 	objects := 0
 	err := await(ctx, func(ctx context.Context) (string, error) {
 		objects = 0
 		for _, kind := range []client.ObjectList{
 			&v1alpha1.CRMTenantList{}, &v1alpha1.RecordTypeList{}, &v1alpha1.EventTypeList{}, &v1alpha1.MessageChannelList{}, &v1alpha1.SegmentList{},
 		} {
-			found, err := velo.list(ctx, kind)
+			found, err := d.velo.list(ctx, kind)
 			if err != nil {
 				return "", err
 			}
@@ -44,28 +44,28 @@ func awaitConfiguration(ctx context.Context, show *narrator, velo *cluster, _ *u
 		return "", nil
 	})
 	if err != nil {
-		return fmt.Errorf("apply %s: %w", baseFolder, err)
+		return fmt.Errorf("apply %s: %w", standingFolder, err)
 	}
-	show.done("%d objects in force: tenant, attributes, events, channel, segments", objects)
+	d.show.done("%d objects in force: tenant, attributes, events, channel, segments", objects)
 	return nil
 }
 
 // importPeople invents the customers, once for a data directory, and imports them with the command that a user has.
-func importPeople(ctx context.Context, show *narrator, _ *cluster, up *upProcess, o options) error {
-	folder := filepath.Join(o.dataDir, "people")
+func (d *demo) importPeople(ctx context.Context) error {
+	folder := filepath.Join(d.dataDir, "people")
 	contacts, events := filepath.Join(folder, invent.ContactsFile), filepath.Join(folder, invent.EventsFile)
 	if _, err := os.Stat(events); errors.Is(err, fs.ErrNotExist) {
-		show.begin("Inventing customers")
+		d.show.begin("Inventing customers")
 		today := time.Now().UTC().Truncate(24 * time.Hour)
-		population := invent.New(invent.Options{Contacts: o.contacts, Events: o.events, Seed: 1, Until: today})
+		population := invent.New(invent.Options{Contacts: d.contacts, Events: d.events, Seed: 1, Until: today})
 		if err := population.WriteFiles(folder); err != nil {
 			return fmt.Errorf("invent customers: %w", err)
 		}
-		show.done("%s contacts in %s, %s events in %s", thousands(int64(o.contacts)), relative(contacts), thousands(int64(o.events)), relative(events))
+		d.show.done("%s contacts in %s, %s events in %s", thousands(int64(d.contacts)), relative(contacts), thousands(int64(d.events)), relative(events))
 	}
 	// Events first: they wait for their people, and segments are then built once, from everything.
 	for _, file := range []struct{ what, path string }{{"events", events}, {"contacts", contacts}} {
-		if err := importFile(ctx, show, up, o, file.what, file.path); err != nil {
+		if err := d.importFile(ctx, file.what, file.path); err != nil {
 			return fmt.Errorf("import %s: %w", file.what, err)
 		}
 	}
@@ -94,11 +94,12 @@ func (i imported) String() string {
 	return strings.Join(parts, ", ")
 }
 
-func importFile(ctx context.Context, show *narrator, up *upProcess, o options, what, path string) error {
-	show.begin("tertulia import %s %s --namespace %s --source %s", what, relative(path), namespace, invent.Source)
-	command := exec.CommandContext(ctx, o.program, "import", what, path,
-		"--namespace", namespace, "--source", invent.Source, "--kubeconfig", up.ready.Kubeconfig, "--output", "json")
-	command.Stderr = os.Stderr // where its progress bar is
+func (d *demo) importFile(ctx context.Context, what, path string) error {
+	d.show.begin("tertulia import %s %s --namespace %s --source %s", what, relative(path), namespace, invent.Source)
+	command := exec.CommandContext(ctx, d.program, "import", what, path,
+		"--namespace", namespace, "--source", invent.Source, "--kubeconfig", d.up.ready.Kubeconfig, "--output", "json")
+	command.Stderr = os.Stderr                // where its progress bar is
+	began := time.Now().Truncate(time.Second) // as fine as a status tells time
 	summary, err := command.Output()
 	if err != nil {
 		return err
@@ -111,11 +112,11 @@ func importFile(ctx context.Context, show *narrator, up *upProcess, o options, w
 		return fmt.Errorf("%d were rejected; the reasons are beside %s", result.Rejected, relative(path))
 	}
 	if !result.Changed {
-		show.done("nothing new: all of it was there already")
+		d.show.done("nothing new: all of it was there already")
 		return nil
 	}
-	up.peopleChanged = time.Now()
-	show.done("%s", result)
+	d.peopleChanged = began
+	d.show.done("%s", result)
 	return nil
 }
 
@@ -124,13 +125,13 @@ func importFile(ctx context.Context, show *narrator, up *upProcess, o options, w
 const steady = 5 * time.Second
 
 // awaitSegments waits until the segments have been built from the people that were just imported.
-func awaitSegments(ctx context.Context, show *narrator, velo *cluster, up *upProcess, _ options) error {
-	show.begin("Building segments")
+func (d *demo) awaitSegments(ctx context.Context) error {
+	d.show.begin("Building segments")
 	var members string
 	began := time.Now()
 	err := await(ctx, func(ctx context.Context) (string, error) {
 		var segments v1alpha1.SegmentList
-		if _, err := velo.list(ctx, &segments); err != nil {
+		if _, err := d.velo.list(ctx, &segments); err != nil {
 			return "", err
 		}
 		members = ""
@@ -143,7 +144,7 @@ func awaitSegments(ctx context.Context, show *narrator, velo *cluster, up *upPro
 				return "segment/" + segment.Name + " has no members", nil
 			}
 			built := segment.Status.LastBuilt
-			if (built == nil || built.Time.Before(up.peopleChanged)) && time.Since(began) < steady {
+			if (built == nil || built.Time.Before(d.peopleChanged)) && time.Since(began) < steady {
 				return "segment/" + segment.Name + " is older than the people", nil
 			}
 			members += fmt.Sprintf("%s %s, ", segment.Name, thousands(*segment.Status.Members))
@@ -153,6 +154,6 @@ func awaitSegments(ctx context.Context, show *narrator, velo *cluster, up *upPro
 	if err != nil {
 		return fmt.Errorf("build segments: %w", err)
 	}
-	show.done("members: %s", members[:len(members)-2])
+	d.show.done("members: %s", members[:len(members)-2])
 	return nil
 }

@@ -8,14 +8,14 @@ import (
 )
 
 // printTables shows what kubectl shows.
-func printTables(ctx context.Context, show *narrator, _ *cluster, up *upProcess, _ options) error {
-	show.say("\n$ kubectl get crm --namespace %s\n", namespace)
-	command := exec.CommandContext(ctx, up.ready.Kubectl, "--kubeconfig", up.ready.Kubeconfig, "get", "crm", "--namespace", namespace)
-	command.Stdout, command.Stderr = show.out, show.out
+func (d *demo) printTables(ctx context.Context) error {
+	d.show.say("\n$ kubectl get crm --namespace %s\n", namespace)
+	command := exec.CommandContext(ctx, d.up.ready.Kubectl, "--kubeconfig", d.up.ready.Kubeconfig, "get", "crm", "--namespace", namespace)
+	command.Stdout, command.Stderr = d.show.out, d.show.out
 	if err := command.Run(); err != nil {
 		return fmt.Errorf("kubectl get crm: %w", err)
 	}
-	show.say("\nFrom manifests to delivered mail in %s.", show.elapsed())
+	d.show.say("\nFrom manifests to delivered mail in %s.", d.show.elapsed())
 	return nil
 }
 
@@ -46,7 +46,7 @@ And try:
 Ctrl-C stops everything; make demo goes on where it was; make clean forgets it.`
 
 // printTour tells what to open and try next.
-func printTour(show *narrator, up *upProcess) {
-	show.say(tour, up.ready.Mailbox, relative(up.ready.Kubeconfig), filepath.Dir(up.ready.Kubectl), namespace, baseFolder,
-		campaignName, filepath.Join(relative(up.merged), campaignName), up.ready.Worker)
+func (d *demo) printTour() {
+	d.show.say(tour, d.up.ready.Mailbox, relative(d.up.ready.Kubeconfig), filepath.Dir(d.up.ready.Kubectl), namespace, standingFolder,
+		campaignName, filepath.Join(relative(d.up.merged), campaignName), d.up.ready.Worker)
 }

@@ -35,8 +35,6 @@ type upProcess struct {
 	err    error // how it ended; read after exited is closed
 	log    string
 	merged string // the folder that receives campaigns
-	// peopleChanged is when an import last brought something new; the zero time while none has.
-	peopleChanged time.Time
 }
 
 // patience bounds every wait of the demo: longer means that something is broken, and its condition tells what.
@@ -60,7 +58,7 @@ func startUp(ctx context.Context, show *narrator, o options) (*upProcess, error)
 	defer func() { _ = log.Close() }() // the child has its own descriptor
 	// Not ctx: it ends with the first Ctrl-C, and `up` is to stop its children in order.
 	up.cmd = exec.CommandContext(context.WithoutCancel(ctx), o.program, "up", "--data-dir", o.dataDir,
-		"--manifests", baseFolder, "--manifests", up.merged, "--output", "json")
+		"--manifests", standingFolder, "--manifests", up.merged, "--output", "json")
 	up.cmd.Stderr = log
 	// A process group of its own: Ctrl-C reaches the demo alone, which then asks `up` to stop.
 	up.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
