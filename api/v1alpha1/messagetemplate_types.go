@@ -70,6 +70,10 @@ type MessageTemplateStatus struct {
 	// Digest of the content in force: the first 12 hexadecimal digits of its SHA-256.
 	// +optional
 	Digest string `json:"digest,omitempty"`
+	// Locales that content in force exists for.
+	// +optional
+	// +listType=atomic
+	Locales []Locale `json:"locales,omitempty"`
 	// Variables that the template uses.
 	// +optional
 	// +listType=set
@@ -82,7 +86,7 @@ type MessageTemplateStatus struct {
 // +kubebuilder:resource:path=messagetemplates,shortName=mt,categories=crm
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
-// +kubebuilder:printcolumn:name="Locales",type=string,JSONPath=`.spec.content[*].locale`
+// +kubebuilder:printcolumn:name="Locales",type=string,JSONPath=`.status.locales`
 // +kubebuilder:printcolumn:name="Digest",type=string,JSONPath=`.status.digest`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type MessageTemplate struct {

@@ -657,6 +657,11 @@ func (in *MessageTemplateSpec) DeepCopy() *MessageTemplateSpec {
 func (in *MessageTemplateStatus) DeepCopyInto(out *MessageTemplateStatus) {
 	*out = *in
 	in.Status.DeepCopyInto(&out.Status)
+	if in.Locales != nil {
+		in, out := &in.Locales, &out.Locales
+		*out = make([]Locale, len(*in))
+		copy(*out, *in)
+	}
 	if in.Variables != nil {
 		in, out := &in.Variables, &out.Variables
 		*out = make([]string, len(*in))

@@ -14,6 +14,10 @@ const digestDigits = 12
 func report(pass *reconciling.Pass, object *v1alpha1.MessageTemplate, planned plannedTemplate) {
 	object.Status.Digest = planned.row.Digest[:digestDigits]
 	object.Status.Variables = planned.variables
+	object.Status.Locales = nil
+	for _, content := range object.Spec.Content {
+		object.Status.Locales = append(object.Status.Locales, content.Locale)
+	}
 	message := "The content compiles and is stored."
 	if object.Spec.Suspend {
 		message = "Nothing is sent with this template while spec.suspend is true."
