@@ -252,9 +252,6 @@ func (im *contactsImport) read(ctx context.Context, batches chan<- *contactBatch
 func (im *contactsImport) readBatch() (batch *contactBatch, end bool, err error) {
 	select {
 	case batch = <-im.spare:
-		clear(batch.rows)
-		clear(batch.texts)
-		*batch = contactBatch{rows: batch.rows[:0], texts: batch.texts[:0]}
 	default:
 		batch = &contactBatch{}
 	}
@@ -297,6 +294,9 @@ func (im *contactsImport) write(ctx context.Context, writer *store.ContactImport
 		im.committed = max(im.committed, batch.lastLine)
 		counts := im.counts
 		im.send(importLine{Progress: &counts})
+		clear(batch.rows)
+		clear(batch.texts)
+		*batch = contactBatch{rows: batch.rows[:0], texts: batch.texts[:0]}
 		select {
 		case im.spare <- batch:
 		default:

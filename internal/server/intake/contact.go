@@ -184,13 +184,14 @@ func remember(m map[string]string, key, value string) {
 	}
 }
 
-// slab hands out small lists from large ones: a million rows are a thousand allocations.
+// slab hands out small lists from larger ones, to allocate seldom. A larger one lives as long as any of its lists: it is
+// small enough not to keep much of a written batch alive.
 type slab struct {
 	text     []string
 	decision []store.Decision
 }
 
-const slabRows = 1000
+const slabRows = 32
 
 func (s *slab) texts(n int) []string {
 	if n > len(s.text) {
