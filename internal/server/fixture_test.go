@@ -48,6 +48,7 @@ type fixture struct {
 	t     *testing.T
 	db    *store.DB // as the owner
 	roots string    // of tenant directories
+	dirs  []string  // of single tenants
 	url   string    // of the server
 	base  string    // of the tenant
 	token string    // with the scope admin
@@ -113,7 +114,7 @@ func (f *fixture) serve() string {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	s := server.New(server.Options{Roots: []string{f.roots}, Version: "test", Log: funcr.New(f.log.write, funcr.Options{})})
+	s := server.New(server.Options{Roots: []string{f.roots}, Dirs: f.dirs, Version: "test", Log: funcr.New(f.log.write, funcr.Options{})})
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(ctx, listener) }()

@@ -60,7 +60,9 @@ func (db *DB) Unsubscribe(ctx context.Context, sendID, contactID int64) error {
 		}
 		_, err := tx.Exec(ctx, `
 			insert into consent (contact_id, purpose, granted, by_contact, source)
-			select c.id, s.purpose, false, true, $3 from send s cross join contact c where s.id = $1 and c.id = $2
+			select c.id, s.purpose, false, true, $3 from send s cross join contact c
+			where s.id = $1 and c.id = $2 and not exists (
+				select from consent o where o.contact_id = c.id and o.purpose = s.purpose and o.by_contact and not o.granted)
 			on conflict (contact_id, purpose) do update
 			set granted = false, by_contact = true, source = excluded.source, recorded_at = now()
 			where consent.granted or not consent.by_contact`, sendID, contactID, SourceUnsubscribe)

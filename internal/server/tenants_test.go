@@ -1,0 +1,152 @@
+package server_test
+
+import (
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/onsi/gomega"
+
+	"github.com/tertulia-crm/tertulia/internal/credentials"
+)
+
+// within is how soon a change of the tenants' directories must be noticed.
+const within = 3 * time.Second
+
+func (f *fixture) status(path string) int {
+	return f.requestAs("", http.MethodGet, f.url+path, "").status
+}
+
+func TestTenantsComeAndGo(t *testing.T) {
+	f := newFixture(t)
+	g := gomega.NewWithT(t)
+	description := "/t/" + tenantID + "/openapi.json"
+	status := func() int { return f.status(description) }
+	if got := status(); got != http.StatusOK {
+		t.Fatalf("a tenant that was there: status %d", got)
+	}
+	for _, path := range []string{"/t/other/openapi.json", "/t//openapi.json", "/t/", "/t/..%2f" + tenantID + "/openapi.json"} {
+		if got := f.status(path); got != http.StatusNotFound {
+			t.Errorf("%s: status %d, want 404", path, got)
+		}
+	}
+	tenant, err := credentials.Read(filepath.Join(f.roots, tenantID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := credentials.Remove(f.roots, tenantID); err != nil {
+		t.Fatal(err)
+	}
+	g.Eventually(status, within).Should(gomega.Equal(http.StatusNotFound))
+
+	if err := os.Mkdir(filepath.Join(f.roots, tenantID), 0o700); err != nil { // half of it
+		t.Fatal(err)
+	}
+	tenant.DatabaseURL = strings.Replace(tenant.DatabaseURL, "runtime@", "wrong@", 1)
+	if err := credentials.Write(f.roots, tenant); err != nil {
+		t.Fatal(err)
+	}
+	contact := func() int {
+		return f.request(http.MethodGet, "/v1/contacts/7f000000-0000-4000-8000-000000000000", "").status
+	}
+	g.Eventually(status, within).Should(gomega.Equal(http.StatusOK))
+	if got := contact(); got == http.StatusNotFound {
+		t.Errorf("with a wrong password: status %d", got)
+	}
+	tenant.DatabaseURL = strings.Replace(tenant.DatabaseURL, "wrong@", "runtime@", 1)
+	if err := credentials.Write(f.roots, tenant); err != nil {
+		t.Fatal(err)
+	}
+	g.Eventually(contact, within).Should(gomega.Equal(http.StatusNotFound)) // it looked
+	if log := f.log.String(); strings.Contains(log, "runtime@") || strings.Contains(log, "wrong") || strings.Contains(log, "ttl_") {
+		t.Errorf("the log holds a secret: %s", log)
+	}
+}
+
+func TestTenantsAreServedAtTheirHost(t *testing.T) {
+	f := newFixture(t)
+	f.exec("update tenant set public_url = 'https://crm.velo.example'")
+	f.stop()
+	f.url = f.serve()
+	g := gomega.NewWithT(t)
+	at := func(host, path string) int {
+		return f.requestAs("", http.MethodGet, f.url+path, "", "Host", host).status
+	}
+	g.Eventually(func() int { return at("crm.velo.example", "/openapi.json") }, within).Should(gomega.Equal(http.StatusOK))
+	for name, c := range map[string]struct {
+		host, path string
+		want       int
+	}{
+		"with a port":                     {"CRM.velo.example:443", "/openapi.json", 200},
+		"another host":                    {"other.example", "/openapi.json", 404},
+		"metrics are not for the world":   {"crm.velo.example", "/metrics", 404},
+		"health neither":                  {"crm.velo.example", "/healthz", 404},
+		"by path as before":               {"other.example", "/t/" + tenantID + "/openapi.json", 200},
+		"metrics, for who scrapes the IP": {"10.0.0.1:8080", "/metrics", 200},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := at(c.host, c.path); got != c.want {
+				t.Errorf("status %d, want %d", got, c.want)
+			}
+		})
+	}
+}
+
+func TestHealthWithoutTheDatabase(t *testing.T) {
+	f := newFixture(t)
+	if live, ready := f.status("/healthz"), f.status("/readyz"); live != 200 || ready != 200 {
+		t.Errorf("live %d, ready %d", live, ready)
+	}
+	database := f.db.Pool.Config().ConnConfig.Database
+	f.asAdmin("alter database " + database + " allow_connections false")
+	f.cutConnections()
+	if live, ready := f.status("/healthz"), f.status("/readyz"); live != 200 || ready != 503 {
+		t.Errorf("without the database: live %d, ready %d", live, ready)
+	}
+	got := f.request(http.MethodPost, "/v1/contacts:batch", `{"contacts": [{"external_id": "a"}]}`)
+	if got.status != http.StatusServiceUnavailable || got.header.Get("Retry-After") == "" || got.header.Get("Content-Type") != "application/problem+json" {
+		t.Errorf("a request: status %d, %v: %s", got.status, got.header, got.body)
+	}
+	f.asAdmin("alter database " + database + " allow_connections true")
+	gomega.NewWithT(t).Eventually(func() int { return f.status("/readyz") }, within).Should(gomega.Equal(200))
+	if err := credentials.Remove(f.roots, tenantID); err != nil {
+		t.Fatal(err)
+	}
+	gomega.NewWithT(t).Eventually(func() int { return f.status("/readyz") + f.status("/t/"+tenantID+"/openapi.json") }, within).Should(gomega.Equal(200 + 404))
+}
+
+func TestMetricsAreBoundedAndHoldNobody(t *testing.T) {
+	f := newFixture(t)
+	f.request(http.MethodGet, "/u/some-token", "")
+	f.request(http.MethodGet, "/v1/contacts/7f000000-0000-4000-8000-000000000000", "")
+	f.request("BREW", "/made/up/path", "")
+	f.importCSV("external_id,email\nC1,ana@example.com\nC2,nonsense\n")
+	got := f.requestAs("", http.MethodGet, f.url+"/metrics", "").body
+	for _, want := range []string{
+		`tertulia_http_requests_total{code="404",method="GET",route="GET /u/{token}"} 1`,
+		`tertulia_http_requests_total{code="404",method="GET",route="GET /v1/contacts/{id}"} 1`,
+		`tertulia_http_requests_total{code="404",method="other",route="other"} 1`,
+		`tertulia_contact_rows_total{outcome="created"} 1`, `tertulia_contact_rows_total{outcome="rejected"} 1`,
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("the metrics lack %s", want)
+		}
+	}
+	for _, never := range []string{"some-token", "7f000000", "made", "ana@", "BREW"} {
+		if strings.Contains(got, never) {
+			t.Errorf("the metrics hold %s", never)
+		}
+	}
+}
+
+func TestAServerOfSingleDirectories(t *testing.T) {
+	f := newFixture(t)
+	f.stop()
+	f.dirs = []string{filepath.Join(f.roots, tenantID), filepath.Join(t.TempDir(), "absent")}
+	f.roots = t.TempDir()
+	f.url = f.serve()
+	gomega.NewWithT(t).Eventually(func() int { return f.status("/t/" + tenantID + "/openapi.json") }, within).Should(gomega.Equal(200))
+}
