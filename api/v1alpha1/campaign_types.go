@@ -60,7 +60,7 @@ type Schedule struct {
 
 // Duration is a length of time: a whole number and a unit, as in 90d, 6h, 30m or 15s; units can follow one another, as in 1d12h.
 // +kubebuilder:validation:MaxLength=30
-// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?$') && self != ”",message="must be a duration of days, hours, minutes or seconds, such as 90d, 6h or 1d12h"
+// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?$') && self.size() > 0",message="must be a duration of days, hours, minutes or seconds, such as 90d, 6h or 1d12h"
 type Duration string
 
 // CampaignSpec says what is sent to whom, when, and to at most how many.
