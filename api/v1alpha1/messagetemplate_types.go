@@ -72,6 +72,7 @@ type MessageTemplateStatus struct {
 	Digest string `json:"digest,omitempty"`
 	// Locales that content in force exists for.
 	// +optional
+	// +kubebuilder:validation:MaxItems=30
 	// +listType=atomic
 	Locales []Locale `json:"locales,omitempty"`
 	// Variables that the template uses.
