@@ -59,6 +59,9 @@ var shared struct {
 }
 
 func TestMain(m *testing.M) {
+	if os.Getenv(asOperator) != "" {
+		os.Exit(runAsOperator())
+	}
 	code := m.Run()
 	if err := errors.Join(stopWorld(), controlplanetest.Stop()); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -118,8 +121,16 @@ func startWorld(config *rest.Config) (*world, error) {
 	if err := grantOperator(ctx, api); err != nil {
 		return nil, err
 	}
-	return w, w.startOperator()
+	if err := controllers.AwaitKinds(ctx, config); err != nil {
+		return nil, err
+	}
+	if err := w.startOperator(); err != nil {
+		return nil, err
+	}
+	return w, nil
 }
+
+const serverURL = "http://127.0.0.1:8080"
 
 const operatorUser = "operator-under-test"
 
@@ -156,7 +167,7 @@ func (w *world) startOperator() error {
 		return err
 	}
 	w.tenants, err = controllers.Setup(mgr, controllers.Options{
-		Cluster: w.cluster, Credentials: &credentials.Directory{Root: w.root}, ServerURL: "http://127.0.0.1:8080", PollInterval: 50 * time.Millisecond,
+		Cluster: w.cluster, Credentials: &credentials.Directory{Root: w.root}, ServerURL: serverURL, PollInterval: 50 * time.Millisecond,
 	})
 	if err != nil {
 		return err

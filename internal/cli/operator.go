@@ -90,6 +90,9 @@ func runOperator(ctx context.Context, flags operatorFlags) error {
 	if cluster != nil {
 		defer cluster.Close()
 	}
+	if err := controllers.AwaitKinds(ctx, config); err != nil {
+		return err
+	}
 	mgr, err := newManager(config, flags)
 	if err != nil {
 		return err
