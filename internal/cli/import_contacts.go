@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net/http"
 	"net/url"
 	"os"
@@ -200,12 +199,9 @@ func (r *rejectedFile) add(row rejectedRow) error {
 	return nil
 }
 
-// close finishes the file. Where nothing was rejected, the file of an earlier run is removed: it would mislead.
+// close finishes the file. Where nothing was rejected, the file of an earlier run stays: somebody may be mending it.
 func (r *rejectedFile) close() error {
 	if r.file == nil {
-		if err := os.Remove(r.name); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("remove the rejected rows of an earlier run: %w", err)
-		}
 		return nil
 	}
 	r.csv.Flush()

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net/http"
 	"os"
 	"strings"
@@ -268,13 +267,13 @@ func (i *eventsImport) reject(line int64, reason string, raw []byte) error {
 	return nil
 }
 
-// closeRejected finishes the file. Where nothing was rejected, the file of an earlier run is removed: it would mislead.
+// closeRejected finishes the file of rejected events.
 func (i *eventsImport) closeRejected() error {
-	if i.rejected != nil {
-		return i.rejected.Close()
+	if i.rejected == nil {
+		return nil
 	}
-	if err := os.Remove(rejectedName(i.name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("remove the rejected events of an earlier run: %w", err)
+	if err := i.rejected.Close(); err != nil {
+		return fmt.Errorf("keep rejected events: %w", err)
 	}
 	return nil
 }
