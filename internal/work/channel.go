@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"sync"
 	"time"
 
@@ -155,16 +156,11 @@ func (c *channel) close() {
 	}
 }
 
-// report learns from a batch: a channel that took nothing at all is in trouble.
+// report learns from a batch: a channel that gave no answer about any message is in trouble. One that takes messages and
+// falls silent is, too: each of them becomes ambiguous, and going on at full speed would make everybody's so.
 func (c *channel) report(ctx context.Context, results []deliver.Result, err error) {
-	offered := 0
-	for _, r := range results {
-		if r.Outcome != deliver.Untouched {
-			offered++
-		}
-	}
 	switch {
-	case offered > 0:
+	case slices.ContainsFunc(results, answered):
 		c.circuit.succeeded()
 		c.learn(ctx, "", "")
 	case err != nil:
@@ -173,6 +169,11 @@ func (c *channel) report(ctx context.Context, results []deliver.Result, err erro
 	default:
 		c.circuit.untold()
 	}
+}
+
+// answered tells whether what became of a message is known.
+func answered(r deliver.Result) bool {
+	return r.Outcome != deliver.Untouched && r.Outcome != deliver.Unknown
 }
 
 // causeOf tells one trouble from another: the texts of the same one may differ, by the port that a connection had.

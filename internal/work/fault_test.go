@@ -2,9 +2,11 @@ package work_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -163,6 +165,37 @@ func TestRecipientsInTrouble(t *testing.T) {
 			}
 		})
 	}
+}
+
+// always is a relay that does the same to every message.
+func always(stage delivertest.Stage, action delivertest.Action) delivertest.Behaviour {
+	return delivertest.Behaviour{Answer: func(e delivertest.Event) delivertest.Action {
+		if e.Stage == stage {
+			return action
+		}
+		return delivertest.Action{}
+	}}
+}
+
+// A relay that takes messages and says nothing must not make a whole audience ambiguous.
+func TestARelayThatAnswersNoDot(t *testing.T) {
+	const n = 1000
+	h := newHouse(t, n)
+	h.relay.Behave(always(delivertest.Dot, delivertest.Action{Close: true}))
+	h.campaign(nil)
+	o := h.options()
+	o.ChannelBackoff = campaign.Backoff{First: time.Hour, Max: time.Hour}
+	stop := h.worker(o)
+	h.eventually("the channel should be in trouble", func() bool { return strings.Contains(h.trouble(), "final dot") })
+	stop()
+	ambiguous := h.status().Ambiguous
+	if ambiguous == 0 || ambiguous > mostIntents {
+		t.Errorf("%d messages are ambiguous, and at most %d may be", ambiguous, mostIntents)
+	}
+	h.relay.Behave(delivertest.Behaviour{})
+	h.worker(h.options())
+	h.becomes(fmt.Sprintf("Completed planned %d sent %d failed 0 ambiguous %d pending 0", n, n-ambiguous, ambiguous))
+	h.everybodyOnce(n)
 }
 
 // held is a relay that answers no final dot until it is released.
