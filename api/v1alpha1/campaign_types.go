@@ -168,8 +168,8 @@ type CampaignStatus struct {
 // +kubebuilder:printcolumn:name="Ambiguous",type=integer,JSONPath=`.status.ambiguous`
 // +kubebuilder:printcolumn:name="At",type=string,JSONPath=`.status.scheduledFor`
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
+// +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
 // +kubebuilder:printcolumn:name="Healthy",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Healthy")].status`
-// +kubebuilder:printcolumn:name="Reason",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
 // +kubebuilder:printcolumn:name="Finished",type=date,JSONPath=`.status.finishedAt`
 // +kubebuilder:selectablefield:JSONPath=`.spec.sendKey`
 // +kubebuilder:selectablefield:JSONPath=`.status.phase`

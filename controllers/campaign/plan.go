@@ -49,7 +49,8 @@ func planReferences(found facts) error {
 	}
 	for _, reference := range needed {
 		if !reference.found {
-			return reconciling.Wait(v1alpha1.NotFoundReason(reference.kind), "%s %q is not there.", reference.kind, reference.name)
+			return reconciling.Wait(v1alpha1.NotFoundReason(reference.kind), "%s %q is not there: apply it, or correct the campaign that names it.",
+				reference.kind, reference.name)
 		}
 	}
 	for _, reference := range needed {

@@ -87,7 +87,7 @@ func play(ctx context.Context, o options) (err error) {
 		return err
 	}
 	for _, scene := range []func(context.Context) error{
-		d.awaitConfiguration, d.importPeople, d.awaitSegments, d.mergeCampaign, d.awaitDelivery, d.checkMailbox, d.printTables,
+		d.awaitConfiguration, d.importPeople, d.awaitSegments, d.mergeCampaign, d.awaitDelivery, d.compareMail, d.printTables,
 	} {
 		if err := scene(ctx); err != nil {
 			return explain(ctx, err)

@@ -38,8 +38,10 @@ And try:
                    tells the place and the name you meant. The membership stays as it was.
   Send twice       kubectl delete campaign %[6]s
                    It comes back from its folder within half a minute, and nobody is mailed again.
-  A new campaign   Copy %[7]s to a folder beside it and change metadata.name, spec.sendKey
-                   and maxRecipients: that is a second send, and a small bound holds it.
+  A new campaign   cp -r %[7]s %[9]s
+                   sed -i 's/%[6]s/again/; s/maxRecipients: .*/maxRecipients: 100/' %[9]s/*.yaml
+                   A second send, with texts of its own. Its bound is too small, so it is Held until you raise it.
+  See it applied   tail -f %[10]s tells what was applied, what was not, and why.
   More workers     In other terminals, as many as you like, and kill them as you like:
                    %[8]s
 
@@ -48,5 +50,6 @@ Ctrl-C stops everything; make demo goes on where it was; make clean forgets it.`
 // printTour tells what to open and try next.
 func (d *demo) printTour() {
 	d.show.say(tour, d.up.ready.Mailbox, relative(d.up.ready.Kubeconfig), filepath.Dir(d.up.ready.Kubectl), namespace, standingFolder,
-		campaignName, filepath.Join(relative(d.up.merged), campaignName), d.up.ready.Worker)
+		campaignName, filepath.Join(relative(d.up.merged), campaignName), d.up.ready.Worker,
+		filepath.Join(relative(d.up.merged), "again"), relative(d.up.log))
 }

@@ -280,7 +280,7 @@ func weights(variants []SendVariant) []int {
 func recordFreeze(ctx context.Context, tx pgx.Tx, s OpenSend, facts campaign.Facts, next campaign.State) error {
 	message := ""
 	if next == campaign.Held {
-		message = fmt.Sprintf("the audience holds %d contacts and maxRecipients is %d: raise the bound or narrow the audience",
+		message = fmt.Sprintf("The audience holds %d contacts and maxRecipients is %d: raise the bound or narrow the audience.",
 			facts.Audience, facts.MaxRecipients)
 	}
 	_, err := tx.Exec(ctx, `
