@@ -12,8 +12,12 @@ import (
 	"github.com/tertulia-crm/tertulia/internal/store"
 )
 
-// writeTimeout is how long a transaction of the ledger may take before its connection counts as lost.
-const writeTimeout = 30 * time.Second
+const (
+	// writeTimeout is how long a transaction of the ledger may take before its connection counts as lost.
+	writeTimeout = 30 * time.Second
+	// lastWriteTimeout is the same for what is written when the grace period is over. Options.Grace leaves room for it.
+	lastWriteTimeout = 2 * time.Second
+)
 
 // chunkRun is the work on one leased chunk: micro-batches of intents are committed one after the other, each together
 // with the outcomes that are known by then, and handed over while the next one is committed.
@@ -32,7 +36,7 @@ type chunkRun struct {
 }
 
 // run works through the chunk once. When ctx ends no further intents are committed; what was handed over is settled
-// until drain ends.
+// until drain ends, and what is known by then is written.
 func (r *chunkRun) run(ctx, drain context.Context) {
 	r.done = make(chan []store.Settlement, batchesInFlight)
 	for more := true; more && len(r.rows) > 0 && ctx.Err() == nil; {
@@ -48,16 +52,10 @@ func (r *chunkRun) run(ctx, drain context.Context) {
 		}
 		r.handOver(ctx, batch)
 		// A single message that tries a channel in trouble decides about the rest.
-		for r.inFlight == batchesInFlight || (r.inFlight > 0 && limit == 1) {
-			if !r.collect(drain) {
-				return
-			}
+		for (r.inFlight == batchesInFlight || (r.inFlight > 0 && limit == 1)) && r.collect(drain) {
 		}
 	}
-	for r.inFlight > 0 {
-		if !r.collect(drain) {
-			return
-		}
+	for r.inFlight > 0 && r.collect(drain) {
 	}
 	r.finish(drain)
 }
@@ -207,9 +205,9 @@ func (r *chunkRun) collect(drain context.Context) bool {
 }
 
 // finish writes the last outcomes and gives the chunk back. While the database cannot be used it keeps what it knows and
-// tries again.
+// tries again; when the grace period is over, once more.
 func (r *chunkRun) finish(drain context.Context) {
-	for attempt := 1; ; attempt++ {
+	for attempt := 1; drain.Err() == nil; attempt++ {
 		ctx, cancel := context.WithTimeout(drain, writeTimeout)
 		err := r.db.FinishChunk(ctx, r.lease, r.known)
 		cancel()
@@ -225,8 +223,13 @@ func (r *chunkRun) finish(drain context.Context) {
 		case <-wait.C:
 		case <-drain.Done():
 			wait.Stop()
-			r.log.Info("stopped before outcomes could be written", "outcomes", len(r.known))
-			return
 		}
 	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(drain), lastWriteTimeout)
+	defer cancel()
+	if err := r.db.FinishChunk(ctx, r.lease, r.known); err != nil {
+		r.log.Info("stopped before outcomes could be written", "cause", err.Error(), "outcomes", len(r.known))
+		return
+	}
+	r.written(0)
 }

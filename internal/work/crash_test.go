@@ -5,10 +5,12 @@ import (
 	"math/rand/v2"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/tertulia-crm/tertulia/internal/campaign"
+	"github.com/tertulia-crm/tertulia/internal/deliver/delivertest"
 	"github.com/tertulia-crm/tertulia/internal/work"
 )
 
@@ -101,6 +103,45 @@ func TestStopLeavesNothingAmbiguous(t *testing.T) {
 	h.worker(h.options())
 	h.becomes("Completed planned 1000 sent 1000 failed 0 ambiguous 0 pending 0")
 	h.wantReceived(people(upTo(1000)...))
+}
+
+// What a relay answered is written down even when another message's answer does not come before the worker must leave.
+func TestStopWhileOneAnswerDoesNotCome(t *testing.T) {
+	const n = 400
+	h := newHouse(t, n)
+	hung, gate := make(chan struct{}), make(chan struct{})
+	// The first message is held until the test ends, and the twentieth until the worker is told to stop.
+	late, release := make(chan struct{}), make(chan struct{})
+	h.relay.Behave(delivertest.Behaviour{Answer: func(e delivertest.Event) delivertest.Action {
+		switch {
+		case e.Stage == delivertest.Dot && e.To == "c1@people.example":
+			close(hung)
+			return delivertest.Action{Wait: gate}
+		case e.Stage == delivertest.Dot && e.To == "c20@people.example":
+			close(late)
+			return delivertest.Action{Wait: release}
+		}
+		return delivertest.Action{}
+	}})
+	t.Cleanup(func() { close(gate) })
+	h.campaign(nil)
+	o := patientOptions(h)
+	o.Grace = 500 * time.Millisecond
+	stop := h.worker(o)
+	<-hung
+	<-late
+	stopped := make(chan struct{})
+	go func() {
+		defer close(stopped)
+		stop()
+	}()
+	close(release)
+	<-stopped
+	s := h.states()
+	// The first message's batch is all that may be unknown.
+	if s[campaign.RowIntent] > 4 || s[campaign.RowAmbiguous] != 0 || s[campaign.RowSent] < 16 {
+		t.Errorf("answers that came in time were not written down: %v", s)
+	}
 }
 
 func TestLostCommits(t *testing.T) {
