@@ -95,6 +95,11 @@ type eventLine struct {
 	item intake.EventItem
 }
 
+type eventBatch struct {
+	events []eventLine
+	bytes  int64
+}
+
 // eventsImport is one run of `tertulia import events`.
 type eventsImport struct {
 	client   *tenantClient
@@ -123,45 +128,46 @@ func (i *eventsImport) run(ctx context.Context) (eventsSummary, error) {
 
 func (i *eventsImport) sendAll(ctx context.Context, file io.Reader, bar *progress) error {
 	lines := bufio.NewReaderSize(file, maxEventLine)
-	var batch []eventLine
-	var read, size, line int64
-	flush := func() error {
-		if len(batch) == 0 {
-			return nil
-		}
-		if err := i.send(ctx, batch); err != nil {
-			return fmt.Errorf("lines %d to %d (run the import again, it takes up what is missing): %w", batch[0].line, batch[len(batch)-1].line, err)
-		}
-		batch, size = batch[:0], 0
-		bar.show(read, i.summary.total(), "")
-		return nil
-	}
+	var batch eventBatch
+	var line, read int64
 	for {
-		raw, n, err := readLine(lines)
-		if errors.Is(err, io.EOF) {
-			return flush()
+		n, err := i.take(lines, line+1, &batch)
+		end := errors.Is(err, io.EOF)
+		if err != nil && !end {
+			return err
 		}
 		line, read = line+1, read+n
-		if err != nil && !errors.Is(err, errLongLine) {
-			return fmt.Errorf("read the file: %w", err)
-		}
-		if len(bytes.TrimSpace(raw)) == 0 {
+		if !end && len(batch.events) < eventsBatch && batch.bytes < eventsBytes {
 			continue
 		}
-		event, reason := i.parse(line, raw, err)
-		if reason != "" {
-			if err := i.reject(line, reason, raw); err != nil {
-				return err
-			}
-			continue
+		if err := i.send(ctx, batch.events); err != nil {
+			return fmt.Errorf("send the events up to line %d (run the import again, it takes up what is missing): %w", line, err)
 		}
-		batch, size = append(batch, event), size+int64(len(raw))
-		if len(batch) == eventsBatch || size > eventsBytes {
-			if err := flush(); err != nil {
-				return err
-			}
+		bar.show(read, i.summary.total(), "")
+		if end {
+			return nil
 		}
+		batch = eventBatch{events: batch.events[:0]}
 	}
+}
+
+// take reads the next line into the batch, or rejects it. It returns how many bytes the line took, and io.EOF at the end.
+func (i *eventsImport) take(lines *bufio.Reader, line int64, batch *eventBatch) (int64, error) {
+	raw, n, err := readLine(lines)
+	switch {
+	case errors.Is(err, io.EOF):
+		return 0, io.EOF
+	case err != nil && !errors.Is(err, errLongLine):
+		return n, fmt.Errorf("read the file: %w", err)
+	case len(bytes.TrimSpace(raw)) == 0:
+		return n, nil
+	}
+	event, reason := i.parse(line, raw, err)
+	if reason != "" {
+		return n, i.reject(line, reason, raw)
+	}
+	batch.events, batch.bytes = append(batch.events, event), batch.bytes+n
+	return n, nil
 }
 
 var errLongLine = errors.New("the line is too long")
@@ -207,6 +213,9 @@ func (i *eventsImport) send(ctx context.Context, batch []eventLine) error {
 	request := struct {
 		Events []intake.EventItem `json:"events"`
 	}{}
+	if len(batch) == 0 {
+		return nil
+	}
 	for _, e := range batch {
 		request.Events = append(request.Events, e.item)
 	}

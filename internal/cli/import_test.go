@@ -210,7 +210,7 @@ func TestImportEvents(t *testing.T) {
 		fmt.Fprintf(&text, `{"id": "e%d", "name": "purchase", "occurred_at": "2026-11-21T10:00:00Z", "contact": {"external_id": "C%d"}, "properties": {"amount": %d.50}}`+"\n", i, i%7, i)
 	}
 	text.WriteString("\n{\"id\": 7}\n" + `{"id": "x", "name": "purchse", "occurred_at": "2026-11-21T10:00:00Z", "contact": {"external_id": "C1"}}` + "\n")
-	text.WriteString(`{"id": "y", "nmae": "purchase"}` + "\nnot json\n" + strings.Repeat("x", 1<<20) + "\n")
+	text.WriteString(`{"id": "y", "title": "purchase"}` + "\nnot json\n" + strings.Repeat("x", 1<<20) + "\n")
 	text.WriteString(`{"id": "last", "source": "web", "name": "purchase", "occurred_at": "2026-11-21T10:00:00Z", "contact": {"email": "a@example.com"}}`)
 	file := s.file("events.ndjson", text.String())
 	run := func() (summary eventsSummary) {
@@ -246,7 +246,7 @@ func TestImportEvents(t *testing.T) {
 	want := map[int]string{
 		2502: "is no event: cannot unmarshal number into Go struct field EventItem.id of type string",
 		2503: `name: there is no EventType "purchse": did you mean "purchase"?`,
-		2504: `is no event: unknown field "nmae"`,
+		2504: `is no event: unknown field "title"`,
 		2505: "is no event: invalid character 'o' in literal null (expecting 'u')",
 		2506: "the line is longer than 256 KiB",
 	}

@@ -21,7 +21,8 @@ import (
 func NewTokenCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "token", GroupID: "use", Short: "Make, list and revoke tokens for the HTTP API",
-		Long: "A token lets a program speak to one tenant's HTTP API, within its scopes. It is shown once, when it is made; the server keeps only its hash.\n\n" +
+		Long: "A token lets a program speak to one tenant's HTTP API, within its scopes. It is shown once, when it is made;\n" +
+			"the server keeps only its hash.\n\n" +
 			"Scopes: " + strings.Join(server.Scopes, ", ") + ".",
 	}
 	cmd.AddCommand(newTokenCreate(), newTokenList(), newTokenRevoke())
@@ -74,7 +75,8 @@ func newTokenCreate() *cobra.Command {
 				return printJSON(cmd.OutOrStdout(), made)
 			}
 			fmt.Fprintln(cmd.OutOrStdout(), made.Token)
-			fmt.Fprintf(cmd.ErrOrStderr(), "Token %q (%s), %s. Keep it now: it is not shown again.\n", made.Name, strings.Join(made.Scopes, ", "), expiry(made.ExpiresAt))
+			fmt.Fprintf(cmd.ErrOrStderr(), "Token %q (%s), %s. Keep it now: it is not shown again.\n",
+				made.Name, strings.Join(made.Scopes, ", "), expiry(made.ExpiresAt))
 			return nil
 		},
 	}

@@ -34,8 +34,8 @@ func (o *accessOptions) addFlags(cmd *cobra.Command) {
 	flags.StringVarP(&o.namespace, "namespace", "n", "", "the tenant's namespace (default: that of the kubeconfig's context)")
 	flags.StringVar(&o.kubeconfig, "kubeconfig", "", "the kubeconfig file (default: $KUBECONFIG, else ~/.kube/config)")
 	flags.StringVar(&o.context, "context", "", "the kubeconfig's context (default: the current one)")
-	flags.StringVar(&o.server, "server", os.Getenv("TERTULIA_SERVER"), "the tenant's URL, instead of the one in the Secret "+adminSecret+" ($TERTULIA_SERVER)")
-	flags.StringVar(&o.token, "token", "", "a bearer token, instead of the one in the Secret "+adminSecret+" ($TERTULIA_TOKEN, which other users of the machine cannot see)")
+	flags.StringVar(&o.server, "server", "", "the tenant's URL (default: $TERTULIA_SERVER, else from the Secret "+adminSecret+")")
+	flags.StringVar(&o.token, "token", "", "a bearer token (default: $TERTULIA_TOKEN, which other users of the machine cannot see, else from the Secret)")
 }
 
 // tenantClient speaks to one tenant's server.
@@ -50,6 +50,9 @@ func (o *accessOptions) client(ctx context.Context) (*tenantClient, error) {
 	c := &tenantClient{base: o.server, token: o.token, http: &http.Client{Transport: &http.Transport{
 		Proxy: http.ProxyFromEnvironment, TLSHandshakeTimeout: 10 * time.Second, MaxIdleConnsPerHost: 4, IdleConnTimeout: time.Minute,
 	}}}
+	if c.base == "" {
+		c.base = os.Getenv("TERTULIA_SERVER")
+	}
 	if c.token == "" {
 		c.token = os.Getenv("TERTULIA_TOKEN")
 	}
@@ -87,7 +90,8 @@ func (o *accessOptions) readSecret(ctx context.Context, c *tenantClient) error {
 	}
 	secret, err := cluster.CoreV1().Secrets(namespace).Get(ctx, adminSecret, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
-		return fmt.Errorf("namespace %q has no Secret %q: is there a CRMTenant in it, and is it Ready? (kubectl get crmtenants -n %s)", namespace, adminSecret, namespace)
+		return fmt.Errorf("namespace %q has no Secret %q: is there a CRMTenant in it, and is it Ready? (kubectl get crmtenants -n %s)",
+			namespace, adminSecret, namespace)
 	}
 	if err != nil {
 		return fmt.Errorf("read Secret %s/%s: %w", namespace, adminSecret, err)

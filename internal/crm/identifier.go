@@ -20,7 +20,7 @@ const (
 
 var (
 	errEmailForm   = errors.New("is no e-mail address: it must look like ana@example.com")
-	errEmailLocal  = errors.New("is no e-mail address that mail can be sent to: the part before the @ has a space, a control or a special character, or a dot out of place")
+	errEmailLocal  = errors.New("is no e-mail address: the part before the @ has a space, a special character or a dot out of place")
 	errEmailDomain = errors.New("is no e-mail address: the part after the @ is no domain name, such as example.com")
 	errEmailLong   = errors.New("is longer than an e-mail address can be (254 bytes)")
 	errPhone       = errors.New("is no telephone number in international form, such as +34600111222")

@@ -55,7 +55,8 @@ func describeImport(api *huma.OpenAPI) {
 	api.AddOperation(&huma.Operation{
 		OperationID: "import-contacts", Method: http.MethodPost, Path: "/v1/imports/contacts", Tags: []string{"Contacts"},
 		Summary: "Import contacts from CSV",
-		Description: "Reads a CSV file of any length and answers while it reads, one JSON object a line: progress, rejected rows, and at the end the result or an error. " +
+		Description: "Reads a CSV file of any length and answers while it reads, one JSON object a line: progress, rejected rows, " +
+			"and at the end the result or an error. " +
 			"What has been committed stays; the import may be repeated and then changes nothing.",
 		Security: requires(scopeImportsWrite, scopeContactsWrite),
 		Parameters: []*huma.Param{{

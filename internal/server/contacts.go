@@ -17,7 +17,7 @@ import (
 type putContactsInput struct {
 	Body struct {
 		Source        string               `json:"source,omitempty" doc:"Whose ids external_id holds, such as shop. Default: api."`
-		EmailVerified bool                 `json:"email_verified,omitempty" doc:"The source has verified the e-mail addresses: an address then identifies its person."`
+		EmailVerified bool                 `json:"email_verified,omitempty" doc:"The source has verified the addresses: each identifies its person."`
 		PhoneVerified bool                 `json:"phone_verified,omitempty" doc:"Likewise for telephone numbers."`
 		Contacts      []intake.ContactItem `json:"contacts" minItems:"1" maxItems:"1000"`
 	}

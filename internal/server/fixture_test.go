@@ -37,8 +37,12 @@ var attributes = []crm.Attribute{
 
 var eventTypes = []store.EventType{
 	{EventType: crm.EventType{Name: "purchase", Properties: []crm.Property{
-		{Name: "amount", Type: crm.Decimal}, {Name: "sku", Type: crm.String}, {Name: "items", Type: crm.Integer},
-		{Name: "gift", Type: crm.Boolean}, {Name: "delivery", Type: crm.Date}, {Name: "paid_at", Type: crm.Timestamp},
+		{Name: "amount", Type: crm.Decimal},
+		{Name: "sku", Type: crm.String},
+		{Name: "items", Type: crm.Integer},
+		{Name: "gift", Type: crm.Boolean},
+		{Name: "delivery", Type: crm.Date},
+		{Name: "paid_at", Type: crm.Timestamp},
 	}}},
 	{EventType: crm.EventType{Name: "site-visit"}, Suspended: true},
 }
@@ -161,7 +165,7 @@ func (f *fixture) requestAs(token, method, url, body string, header ...string) a
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	defer response.Body.Close()
+	defer func() { _ = response.Body.Close() }()
 	text, err := io.ReadAll(response.Body)
 	if err != nil {
 		f.t.Fatal(err)
@@ -211,7 +215,7 @@ func (f *fixture) importFrom(source string, body io.Reader) imported {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	defer response.Body.Close()
+	defer func() { _ = response.Body.Close() }()
 	got := imported{status: response.StatusCode}
 	if response.StatusCode != http.StatusOK {
 		text, _ := io.ReadAll(response.Body)

@@ -96,7 +96,8 @@ func (s *Server) importContacts(w http.ResponseWriter, r *http.Request) {
 	}
 	source := r.URL.Query().Get("source")
 	if !crm.IsSource(source) {
-		writeProblem(w, http.StatusUnprocessableEntity, "The query parameter source names whose ids the file holds: lower-case letters, digits, dots, hyphens and underscores, such as shop.")
+		writeProblem(w, http.StatusUnprocessableEntity, "The query parameter source names whose ids the file holds: "+
+			"lower-case letters, digits, dots, hyphens and underscores, such as shop.")
 		return
 	}
 	if problem := unsuitable(r.Header.Get("Content-Type")); problem != "" {

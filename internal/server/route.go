@@ -128,24 +128,23 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		header.Set("Cache-Control", "no-store")
 		defer func() {
 			failure := recover()
+			aborted, _ := failure.(error)
+			if errors.Is(aborted, http.ErrAbortHandler) {
+				panic(failure) // a handler's way to drop the connection
+			}
 			if failure != nil {
 				s.answerPanic(recorder, failure)
 			}
 			s.metrics.observe(recorder.route, r.Method, recorder.status, time.Since(started))
-			if failure == http.ErrAbortHandler {
-				panic(failure)
-			}
 		}()
 		next.ServeHTTP(recorder, r)
 	})
 }
 
 func (s *Server) answerPanic(w *recorder, failure any) {
-	if failure == http.ErrAbortHandler {
-		return
-	}
 	// What failed is named by type only: its text may repeat what the request held.
-	s.log.Error(errors.New("panic while answering a request"), "Recovered", "route", w.route, "type", fmt.Sprintf("%T", failure), "stack", string(debug.Stack()))
+	s.log.Error(errors.New("panic while answering a request"), "Recovered",
+		"route", w.route, "type", fmt.Sprintf("%T", failure), "stack", string(debug.Stack()))
 	if w.status == 0 {
 		writeProblem(w, http.StatusInternalServerError, "The server failed. The failure has been logged.")
 	}

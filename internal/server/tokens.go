@@ -30,7 +30,7 @@ func NewToken() string {
 
 type createTokenInput struct {
 	Body struct {
-		Name      string     `json:"name" minLength:"1" maxLength:"63" pattern:"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$" doc:"Lower-case letters, digits, dots and hyphens."`
+		Name      string     `json:"name" maxLength:"63" pattern:"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$" doc:"Lower-case letters, digits, dots, hyphens."`
 		Scopes    []string   `json:"scopes" minItems:"1" doc:"admin, contacts:read, contacts:write, events:write, imports:write."`
 		ExpiresAt *time.Time `json:"expires_at,omitempty" doc:"When the token ends. Default: never."`
 	}

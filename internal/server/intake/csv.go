@@ -175,7 +175,8 @@ func (r *Reader) check(line int64) (int64, []string, error) {
 		reason := ""
 		switch {
 		case !utf8.ValidString(cell):
-			reason = fmt.Sprintf("cell %d is not in UTF-8: the file mixes encodings, or is in another one; convert it, such as with iconv -f WINDOWS-1252 -t UTF-8", i+1)
+			reason = fmt.Sprintf("cell %d is not in UTF-8: the file mixes encodings, or is in another one; "+
+				"convert it, such as with iconv -f WINDOWS-1252 -t UTF-8", i+1)
 		case strings.IndexByte(cell, 0) >= 0:
 			reason = fmt.Sprintf("cell %d contains a NUL character", i+1)
 		default:
