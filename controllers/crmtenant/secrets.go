@@ -40,7 +40,8 @@ func (r *Reconciler) gather(ctx context.Context, object *v1alpha1.CRMTenant) (fa
 		return facts{}, err
 	}
 	if secret == nil {
-		return facts{}, reconciling.Wait(v1alpha1.NotFoundReason("Secret"), "Secret %q, which spec.database names, is not there: create it, or correct the name.", name)
+		return facts{}, reconciling.Wait(v1alpha1.NotFoundReason("Secret"),
+			"Secret %q, which spec.database names, is not there: create it, or correct the name.", name)
 	}
 	found.brought, found.uri, found.runtime = true, string(secret.Data[uriKey]), string(secret.Data[runtimeURIKey])
 	if found.uri == "" {

@@ -55,7 +55,8 @@ func planLogin(spec v1alpha1.MessageChannelSpec, secret *corev1.Secret) (*creden
 		return nil, nil
 	}
 	if secret == nil {
-		return nil, reconciling.Wait(v1alpha1.NotFoundReason("Secret"), "Secret %q, which spec.email.smtp.secretRef names, is not there: create it, or correct the name.", reference.Name)
+		return nil, reconciling.Wait(v1alpha1.NotFoundReason("Secret"),
+			"Secret %q, which spec.email.smtp.secretRef names, is not there: create it, or correct the name.", reference.Name)
 	}
 	if secret.Labels[v1alpha1.UseLabel] != v1alpha1.UseChannel {
 		return nil, reconciling.Wait(v1alpha1.SecretNotLabelled, "Secret %q is not meant for channels: label it %s: %s.",

@@ -66,7 +66,8 @@ func (r *Reconciler) fetchFiles(ctx context.Context, object *v1alpha1.MessageTem
 		found := &corev1.ConfigMap{}
 		err := r.Live.Get(ctx, types.NamespacedName{Namespace: object.Namespace, Name: name}, found)
 		if apierrors.IsNotFound(err) {
-			return nil, reconciling.Wait(v1alpha1.NotFoundReason("ConfigMap"), "ConfigMap %q is not there: apply it, or correct the reference in spec.content.", name)
+			return nil, reconciling.Wait(v1alpha1.NotFoundReason("ConfigMap"),
+				"ConfigMap %q is not there: apply it, or correct the reference in spec.content.", name)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("read ConfigMap %q: %w", name, err)
