@@ -25,7 +25,6 @@ type OpenSend struct {
 	Segments []string // those of the audience, then those that are excluded
 	// SegmentsChangedAt is when the membership of one of them last changed; the zero time before.
 	SegmentsChangedAt time.Time
-	Variants          []SendVariant
 	Facts             campaign.Facts
 }
 
@@ -34,7 +33,7 @@ type OpenSend struct {
 func (db *DB) OpenSends(ctx context.Context) ([]OpenSend, error) {
 	rows, err := db.Pool.Query(ctx, `
 		select s.id, s.send_key, s.campaign, s.state, coalesce(s.message, ''), s.segments || s.exclude,
-			(select max(g.changed_at) from segment g where g.name = any (s.segments || s.exclude)), s.variants,
+			(select max(g.changed_at) from segment g where g.name = any (s.segments || s.exclude)),
 			s.starts_at, s.deadline, not `+sendUnstopped+`, s.max_recipients,
 			exists (select from send_chunk c where c.send_id = s.id and c.open)
 		from send s cross join tenant
@@ -48,7 +47,7 @@ func (db *DB) OpenSends(ctx context.Context) ([]OpenSend, error) {
 		var s OpenSend
 		var changed *time.Time
 		var open bool
-		err := row.Scan(&s.ID, &s.SendKey, &s.Campaign, &s.State, &s.Message, &s.Segments, &changed, &s.Variants,
+		err := row.Scan(&s.ID, &s.SendKey, &s.Campaign, &s.State, &s.Message, &s.Segments, &changed,
 			&s.Facts.StartsAt, &s.Facts.Deadline, &s.Facts.Stopped, &s.Facts.MaxRecipients, &open)
 		s.SegmentsChangedAt = valueOf(changed)
 		if open {
@@ -145,28 +144,33 @@ const audienceSQL = `
 
 // FreezeSend writes the audience of a Freezing send into the ledger and begins it, in one transaction: it is Sending,
 // Completed where nobody is left to write to, or Held where the audience is over its bound. Every member gets a row;
-// those who are left out, with the reason. It is safe to repeat: a send that is no longer Freezing is left alone. A
-// membership that cannot be relied on gives a SegmentNotReadyError.
+// those who are left out, with the reason. It is safe to repeat: a send that is no longer Freezing is left alone, and so is
+// one that was stopped, put off or given other segments since it was read: it is judged again. A membership that cannot be
+// relied on gives a SegmentNotReadyError.
 func (db *DB) FreezeSend(ctx context.Context, s OpenSend, now time.Time) (campaign.State, error) {
 	next := s.State
 	// One snapshot for counting and inserting; evaluations of segments that commit meanwhile come too late.
 	err := pgx.BeginTxFunc(ctx, db.Pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead}, func(tx pgx.Tx) error {
-		facts, err := lockFreezing(ctx, tx, s)
+		facts, variants, err := lockFreezing(ctx, tx, s)
 		if errors.Is(err, ErrNotFound) {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
+		if facts.Audience, err = gatherAudience(ctx, tx, s.ID); err != nil {
+			return err
+		}
 		if next = campaign.Next(campaign.Freezing, facts, now); next == campaign.Completed {
 			// The audience is within its bound; how many rows are open is known once they are written.
-			if facts.Open, err = insertLedger(ctx, tx, s); err != nil {
+			if facts.Open, err = insertLedger(ctx, tx, s, variants); err != nil {
 				return err
 			}
 			next = campaign.Next(campaign.Freezing, facts, now)
 		}
-		if next == campaign.Freezing {
-			return nil // stopped meanwhile
+		if next != campaign.Held && !next.Frozen() {
+			next = s.State
+			return nil
 		}
 		return recordFreeze(ctx, tx, s, facts, next)
 	})
@@ -176,50 +180,52 @@ func (db *DB) FreezeSend(ctx context.Context, s OpenSend, now time.Time) (campai
 	return next, nil
 }
 
-// lockFreezing locks a send that is Freezing and counts its audience. It returns ErrNotFound for one in another state.
-func lockFreezing(ctx context.Context, tx pgx.Tx, s OpenSend) (campaign.Facts, error) {
-	facts := campaign.Facts{Counted: true}
-	err := tx.QueryRow(ctx, `
-		select s.starts_at, s.deadline, not `+sendUnstopped+`, s.max_recipients
-		from send s cross join tenant where s.id = $1 and s.state = 'Freezing' for update of s`, s.ID).
-		Scan(&facts.StartsAt, &facts.Deadline, &facts.Stopped, &facts.MaxRecipients)
-	if errors.Is(err, pgx.ErrNoRows) {
-		return facts, ErrNotFound
-	}
-	if err != nil {
-		return facts, err
-	}
-	var missing string
+// lockFreezing locks a send that is Freezing and reads what its campaign says by now. It returns ErrNotFound for one in
+// another state, and for one whose segments are not those that have been evaluated.
+func lockFreezing(ctx context.Context, tx pgx.Tx, s OpenSend) (facts campaign.Facts, variants []SendVariant, err error) {
+	facts.Counted = true
 	err = tx.QueryRow(ctx, `
+		select s.starts_at, s.deadline, not `+sendUnstopped+`, s.max_recipients, s.variants
+		from send s cross join tenant where s.id = $1 and s.state = 'Freezing' and s.segments || s.exclude = $2 for update of s`, s.ID, s.Segments).
+		Scan(&facts.StartsAt, &facts.Deadline, &facts.Stopped, &facts.MaxRecipients, &variants)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return facts, nil, ErrNotFound
+	}
+	return facts, variants, err
+}
+
+// gatherAudience takes the audience of a send from its segments and counts it.
+func gatherAudience(ctx context.Context, tx pgx.Tx, sendID int64) (int64, error) {
+	var missing string
+	err := tx.QueryRow(ctx, `
 		select n.name from send s cross join unnest(s.segments || s.exclude) as n (name)
 		left join segment g on g.name = n.name and g.dormant_since is null and g.built_digest = g.digest
-		where s.id = $1 and g.id is null order by 1 limit 1`, s.ID).Scan(&missing)
+		where s.id = $1 and g.id is null order by 1 limit 1`, sendID).Scan(&missing)
 	if err == nil {
-		return facts, &SegmentNotReadyError{Segment: missing}
+		return 0, &SegmentNotReadyError{Segment: missing}
 	}
 	if !errors.Is(err, pgx.ErrNoRows) {
-		return facts, err
+		return 0, err
 	}
 	// The audience stands in a table of the transaction's own, so that the planner knows how large it is: an estimate
 	// that is wrong by far makes the joins of the next statement take the square of the time.
 	if _, err := tx.Exec(ctx, "create temporary table frozen_audience (contact_id bigint not null) on commit drop"); err != nil {
-		return facts, fmt.Errorf("make room for the audience: %w", err)
+		return 0, fmt.Errorf("make room for the audience: %w", err)
 	}
-	tag, err := tx.Exec(ctx, "insert into frozen_audience "+audienceSQL, s.ID)
+	tag, err := tx.Exec(ctx, "insert into frozen_audience "+audienceSQL, sendID)
 	if err != nil {
-		return facts, fmt.Errorf("count the audience: %w", err)
+		return 0, fmt.Errorf("count the audience: %w", err)
 	}
-	facts.Audience = tag.RowsAffected()
-	if _, err = tx.Exec(ctx, "analyze frozen_audience"); err != nil {
-		return facts, fmt.Errorf("count the audience: %w", err)
+	if _, err := tx.Exec(ctx, "analyze frozen_audience"); err != nil {
+		return 0, fmt.Errorf("count the audience: %w", err)
 	}
-	return facts, nil
+	return tag.RowsAffected(), nil
 }
 
 // insertLedger writes a send's rows, chunks and tallies, and returns how many recipients are pending. A row holds the
 // keyed hash of the address only where it is pending: a contact without consent must not keep somebody with the same
 // address from getting the message.
-func insertLedger(ctx context.Context, tx pgx.Tx, s OpenSend) (pending int64, err error) {
+func insertLedger(ctx context.Context, tx pgx.Tx, s OpenSend, variants []SendVariant) (pending int64, err error) {
 	err = tx.QueryRow(ctx, `
 		with address as (
 			select distinct on (il.contact_id) il.contact_id, i.value
@@ -259,7 +265,7 @@ func insertLedger(ctx context.Context, tx pgx.Tx, s OpenSend) (pending int64, er
 			select $1, (seq - 1) / $4, $5 || reason, count(*) from row where state = 'skipped' group by (seq - 1) / $4, reason
 		)
 		select count(*) from row where state = 'pending'`,
-		s.ID, campaign.VariantBounds(weights(s.Variants)), s.SendKey, int64(chunkRows), skippedOutcome).Scan(&pending)
+		s.ID, campaign.VariantBounds(weights(variants)), s.SendKey, int64(chunkRows), skippedOutcome).Scan(&pending)
 	if err != nil {
 		return 0, fmt.Errorf("write the ledger: %w", err)
 	}
@@ -286,7 +292,7 @@ func recordFreeze(ctx context.Context, tx pgx.Tx, s OpenSend, facts campaign.Fac
 	_, err := tx.Exec(ctx, `
 		update send set state = $2, message = nullif($3, ''), audience = $4,
 			frozen_at = case when $2 in ('Sending', 'Completed') then now() end,
-			finished_at = case when $2 in ('Completed', 'Expired') then now() end
+			finished_at = case when $2 = 'Completed' then now() end
 		where id = $1`, s.ID, next, message, facts.Audience)
 	if err != nil {
 		return fmt.Errorf("record the freeze: %w", err)

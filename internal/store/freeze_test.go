@@ -167,6 +167,70 @@ func TestFreezeWaitsForSegments(t *testing.T) {
 	}
 }
 
+// Evaluating the segments takes time, in which the campaign may be edited.
+func TestFreezeTakesTheDeclarationOfItsMoment(t *testing.T) {
+	cases := map[string]struct {
+		why   string
+		edit  func(*store.SendConfig)
+		state campaign.State
+		want  string
+	}{
+		"Variants": {
+			why:   "a row must not hold a variant that the send no longer has",
+			edit:  func(c *store.SendConfig) { c.Variants = c.Variants[:1] },
+			state: campaign.Sending, want: "planned 100 sent 0 failed 0 ambiguous 0 pending 100",
+		},
+		"Later": {
+			why:   "it is to begin tomorrow now",
+			edit:  func(c *store.SendConfig) { c.StartsAt, c.Deadline = noon.Add(24*time.Hour), noon.Add(30*time.Hour) },
+			state: campaign.Freezing, want: "planned 0 sent 0 failed 0 ambiguous 0 pending 0",
+		},
+		"TooLate": {
+			why:   "its deadline has passed: who judges it next says so",
+			edit:  func(c *store.SendConfig) { c.Deadline = noon.Add(-time.Second) },
+			state: campaign.Freezing, want: "planned 0 sent 0 failed 0 ambiguous 0 pending 0",
+		},
+		"Suspended": {
+			why:   "nothing begins while it is suspended",
+			edit:  func(c *store.SendConfig) { c.Suspended = true },
+			state: campaign.Freezing, want: "planned 0 sent 0 failed 0 ambiguous 0 pending 0",
+		},
+		"Bound": {
+			why:   "the audience is over the bound of now",
+			edit:  func(c *store.SendConfig) { c.MaxRecipients = 99 },
+			state: campaign.Held, want: "planned 0 sent 0 failed 0 ambiguous 0 pending 0",
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			s := newSending(t, 100)
+			c := s.config()
+			c.Variants = []store.SendVariant{{Name: "a", Template: "spring", Weight: 50}, {Name: "b", Template: "spring", Weight: 50}}
+			s.upsert(c)
+			if _, err := s.EvaluateSegment(context.Background(), "everybody"); err != nil {
+				t.Fatal(err)
+			}
+			s.move(campaign.Freezing)
+			before := s.open()
+			tc.edit(&c)
+			s.upsert(c)
+			if _, err := s.FreezeSend(context.Background(), before, noon); err != nil {
+				t.Fatal(err)
+			}
+			if state := s.open().State; state != tc.state {
+				t.Errorf("%s: the send is %s, not %s", tc.why, state, tc.state)
+			}
+			s.wantCounts(tc.want)
+			var unknown int
+			err := s.Pool.QueryRow(context.Background(),
+				"select count(*) from ledger l join send s on s.id = l.send_id where l.variant >= jsonb_array_length(s.variants)").Scan(&unknown)
+			if err != nil || unknown > 0 {
+				t.Errorf("%s: %d rows hold a variant that does not exist, %v", tc.why, unknown, err)
+			}
+		})
+	}
+}
+
 func TestVariantsAreDrawnAsInGo(t *testing.T) {
 	s := newSending(t, 300)
 	c := s.config()
