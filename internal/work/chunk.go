@@ -44,13 +44,14 @@ func (r *chunkRun) run(ctx, drain context.Context) {
 		if limit == 0 {
 			break
 		}
+		judged := time.Now() // at the earliest
 		var batch store.Batch
 		batch, more = r.commit(drain, limit)
 		if len(batch.Recipients) == 0 {
 			r.channel.circuit.untold()
 			continue
 		}
-		r.handOver(ctx, batch)
+		r.handOver(ctx, batch, judged)
 		// A single message that tries a channel in trouble decides about the rest.
 		for (r.inFlight == batchesInFlight || (r.inFlight > 0 && limit == 1)) && r.collect(drain) {
 		}
@@ -113,15 +114,14 @@ func outcomeLabel(s store.Settlement) string {
 }
 
 // handOver writes the messages of a batch and hands them over, in the background.
-func (r *chunkRun) handOver(ctx context.Context, batch store.Batch) {
+func (r *chunkRun) handOver(ctx context.Context, batch store.Batch, judged time.Time) {
 	r.inFlight++
-	began := time.Now()
 	go func() {
 		settlements, messages, attempts := r.write(batch)
 		switch {
 		case len(messages) == 0:
 			r.channel.circuit.untold()
-		case time.Since(began) > r.o.Lease:
+		case time.Since(judged) > r.o.Lease:
 			// This process was stopped for so long that others have taken it for dead. What was judged then (consent,
 			// suspension) is not handed over now.
 			r.channel.circuit.untold()
@@ -141,7 +141,7 @@ func (r *chunkRun) handOver(ctx context.Context, batch store.Batch) {
 				settlements = append(settlements, r.settle(a, result))
 			}
 		}
-		r.o.Metrics.BatchSeconds.WithLabelValues(r.id, r.channel.name).Observe(time.Since(began).Seconds())
+		r.o.Metrics.BatchSeconds.WithLabelValues(r.id, r.channel.name).Observe(time.Since(judged).Seconds())
 		r.done <- settlements
 	}()
 }

@@ -48,11 +48,12 @@ func (c *circuit) succeeded() {
 	c.failures, c.trying = 0, false
 }
 
-// failed opens the circuit for longer than the last time. Failures of what was begun before it opened count once.
+// failed opens the circuit for longer than the last time. While it is open, failures of what was begun before do not
+// count.
 func (c *circuit) failed() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.failures > 0 && !c.trying {
+	if c.failures > 0 && !c.trying && c.now().Before(c.until) {
 		return
 	}
 	c.failures++

@@ -12,8 +12,10 @@ import (
 
 	"github.com/tertulia-crm/tertulia/internal/campaign"
 	"github.com/tertulia-crm/tertulia/internal/credentials"
+	"github.com/tertulia-crm/tertulia/internal/deliver"
 	"github.com/tertulia-crm/tertulia/internal/deliver/delivertest"
 	"github.com/tertulia-crm/tertulia/internal/store"
+	"github.com/tertulia-crm/tertulia/internal/work"
 )
 
 // trouble is what the channel's row says.
@@ -196,6 +198,36 @@ func TestARelayThatAnswersNoDot(t *testing.T) {
 	h.worker(h.options())
 	h.becomes(fmt.Sprintf("Completed planned %d sent %d failed 0 ambiguous %d pending 0", n, n-ambiguous, ambiguous))
 	h.everybodyOnce(n)
+}
+
+// A channel that cannot even be tried is left alone for longer each time, too.
+func TestAChannelThatCannotBeUsed(t *testing.T) {
+	h := newHouse(t, 3)
+	h.channel(func(e *store.EmailSettings) { e.Authenticated = true })
+	h.campaign(nil)
+	o := h.options()
+	o.ChannelBackoff = campaign.Backoff{First: 20 * time.Millisecond, Max: time.Hour}
+	var mu sync.Mutex
+	var tries []time.Time
+	o.Transport = func(c store.Channel, secret credentials.Channel) (deliver.Transport, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		tries = append(tries, time.Now())
+		return work.NewTransport(c, secret)
+	}
+	h.worker(o)
+	h.eventually("the channel should be tried again and again", func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return len(tries) >= 6
+	})
+	if words := h.trouble(); !strings.Contains(words, "username and password") {
+		t.Errorf("the author should learn what is missing: %q", words)
+	}
+	// 20 + 40 + 80 + 160 + 320 ms, of which a fifth may be taken off.
+	if took := tries[5].Sub(tries[0]); took < 400*time.Millisecond {
+		t.Errorf("six tries took %s", took)
+	}
 }
 
 // held is a relay that answers no final dot until it is released.
