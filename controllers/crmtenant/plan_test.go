@@ -29,13 +29,18 @@ func TestPlanPlace(t *testing.T) {
 		refuse string // reason of the condition
 	}{
 		"default cluster": {
-			"the operator becomes the owner", v1alpha1.CRMTenantSpec{ID: "velo-demo"}, facts{clusters: fixedCluster{}},
-			tenancy.Place{URL: "postgres://admin:a@db:5432/of-velo-demo", Role: "tertulia_velo_demo_owner"}, "",
+			"the operator becomes the owner",
+			v1alpha1.CRMTenantSpec{ID: "velo-demo"},
+			facts{clusters: fixedCluster{}},
+			tenancy.Place{URL: "postgres://admin:a@db:5432/of-velo-demo", Role: "tertulia_velo_demo_owner"},
+			"",
 		},
 		"no default cluster": {"an edit can name one", v1alpha1.CRMTenantSpec{ID: "velo-demo"}, facts{}, tenancy.Place{}, v1alpha1.InvalidSpecReason},
 		"brought": {
-			"its owner logs in", brings(), facts{brought: true, uri: "postgresql://app:p@pg/app", clusters: fixedCluster{}},
-			tenancy.Place{URL: "postgresql://app:p@pg/app"}, "",
+			"its owner logs in", brings(),
+			facts{brought: true, uri: "postgresql://app:p@pg/app", clusters: fixedCluster{}},
+			tenancy.Place{URL: "postgresql://app:p@pg/app"},
+			"",
 		},
 		"brought, unreadable": {"the Secret can be mended", brings(), facts{brought: true, uri: "host=pg password=hush"}, tenancy.Place{}, v1alpha1.InvalidDatabaseURLReason},
 	}

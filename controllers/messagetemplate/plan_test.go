@@ -35,15 +35,18 @@ func TestWhoMendsABrokenTemplate(t *testing.T) {
 		},
 		"in a ConfigMap": {
 			"the file is mended, and the object is not edited", template(v1alpha1.LocalizedContent{Locale: "es", Subject: "s", HTMLFrom: fromFile("es.html")}),
-			false, []string{`ConfigMap "texts", key "es.html", line 2`},
+			false,
+			[]string{`ConfigMap "texts", key "es.html", line 2`},
 		},
 		"in both": {
 			"an edit is needed too", template(v1alpha1.LocalizedContent{Locale: "es", Subject: "{{ contact.nobody }}{{", HTMLFrom: fromFile("es.html")}),
-			true, []string{"es subject", `"es.html"`},
+			true,
+			[]string{"es subject", `"es.html"`},
 		},
 		"unknown attribute": {
 			"the nearest name is told", template(v1alpha1.LocalizedContent{Locale: "es", Subject: "{{ contact.frist_name }}", HTML: "h"}),
-			true, []string{`did you mean "contact.first_name"`},
+			true,
+			[]string{`did you mean "contact.first_name"`},
 		},
 	}
 	for name, tc := range tests {

@@ -20,19 +20,23 @@ func TestPaceOfNumbers(t *testing.T) {
 		looks  []look
 	}{
 		"comes to rest": {
-			"an import moves a number in steps", Counts{Every: time.Minute, Settle: 3 * time.Second},
+			"an import moves a number in steps",
+			Counts{Every: time.Minute, Settle: 3 * time.Second},
 			[]look{{0, 1, 3}, {2, 2, 3}, {5, 2, 0}},
 		},
 		"once a minute": {
-			"the next number waits", Counts{Every: time.Minute, Settle: 3 * time.Second},
+			"the next number waits",
+			Counts{Every: time.Minute, Settle: 3 * time.Second},
 			[]look{{0, 1, 3}, {3, 1, 0}, {10, 2, 53}, {63, 2, 0}, {64, 3, 59}},
 		},
 		"never at rest": {
-			"a number that always moves shows all the same", Counts{Every: 10 * time.Second, Settle: 4 * time.Second},
+			"a number that always moves shows all the same",
+			Counts{Every: 10 * time.Second, Settle: 4 * time.Second},
 			[]look{{0, 1, 4}, {3, 2, 4}, {6, 3, 4}, {9, 4, 1}, {10, 5, 0}},
 		},
 		"at once": {
-			"nothing to settle", Counts{Every: 5 * time.Second},
+			"nothing to settle",
+			Counts{Every: 5 * time.Second},
 			[]look{{0, 1, 0}, {1, 2, 4}, {5, 3, 0}, {60, 4, 0}},
 		},
 	}
