@@ -34,6 +34,14 @@ func (o *importOptions) addFlags(cmd *cobra.Command) {
 	require(cmd, "source")
 }
 
+// oneFile wants the name of one file.
+func oneFile(cmd *cobra.Command, args []string) error {
+	if len(args) != 1 {
+		return fmt.Errorf("name one file, not %d: %s", len(args), cmd.UseLine())
+	}
+	return nil
+}
+
 // rejectedName is where rejected rows of a file go: contacts.csv leaves contacts.rejected.csv.
 func rejectedName(file string) string {
 	extension := filepath.Ext(file)

@@ -38,7 +38,7 @@ Rows that cannot be used go to FILE.rejected.csv with their line and the reason,
 that file can be imported itself. An external_id that stands in a file twice is rejected the second time. To import a
 file again changes nothing.`,
 		Example: "  tertulia import contacts contacts.csv --namespace velo --source shop",
-		Args:    cobra.ExactArgs(1),
+		Args:    oneFile,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := checkOutput(o.output); err != nil {
 				return err

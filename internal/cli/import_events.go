@@ -31,7 +31,7 @@ func newImportEvents() *cobra.Command {
 An event is taken once for each source and id: to import a file again changes nothing. Lines that cannot be used go to
 FILE.rejected.ndjson with their number and the reason, and do not stop the others.`,
 		Example: "  tertulia import events events.ndjson --namespace velo --source shop",
-		Args:    cobra.ExactArgs(1),
+		Args:    oneFile,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := checkOutput(o.output); err != nil {
 				return err

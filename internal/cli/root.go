@@ -23,6 +23,9 @@ func NewCommand() *cobra.Command {
 		SilenceErrors: true,
 	}
 	root.SetVersionTemplate(fmt.Sprintf("tertulia %s\n", version))
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return fmt.Errorf("%w; %s --help lists the flags", err, cmd.CommandPath())
+	})
 	root.AddGroup(
 		&cobra.Group{ID: "use", Title: "For people:"},
 		&cobra.Group{ID: "run", Title: "Processes, which up and the cluster start:"},

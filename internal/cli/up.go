@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -89,8 +91,8 @@ func defaultDataDir() string {
 	return filepath.Join(home, ".local", "state", "tertulia", "up")
 }
 
-// complete checks the flags and makes them whole: absolute paths, and ports where 0 asked for any.
-func (o *upOptions) complete(ctx context.Context) error {
+// check tells what is wrong with the flags by themselves, before anything is touched, and makes the data directory absolute.
+func (o *upOptions) check() error {
 	switch {
 	case o.output != "text" && o.output != "json":
 		return fmt.Errorf(`--output %q: say "text" or "json"`, o.output)
@@ -104,27 +106,42 @@ func (o *upOptions) complete(ctx context.Context) error {
 	o.dataDir = dir
 	for _, directory := range o.manifests {
 		if info, err := os.Stat(directory); err != nil {
-			return fmt.Errorf("--manifests: %w", err)
+			return fmt.Errorf("--manifests %s: %w", directory, errors.Unwrap(err))
 		} else if !info.IsDir() {
 			return fmt.Errorf("--manifests %s: it is not a directory", directory)
 		}
 	}
-	if o.listen, err = settleAddress(ctx, o.listen); err != nil {
-		return fmt.Errorf("--listen: %w", err)
+	return nil
+}
+
+// settle checks that the addresses can be listened on, and chooses the ports where they are 0.
+func (o *upOptions) settle(ctx context.Context) error {
+	addresses := map[string]*string{"--listen": &o.listen}
+	if !o.noMail {
+		addresses["--mail-listen"], addresses["--mail-web-listen"] = &o.mailListen, &o.mailWebListen
+	}
+	for _, flag := range slices.Sorted(maps.Keys(addresses)) {
+		settled, err := settleAddress(ctx, *addresses[flag])
+		if err != nil {
+			return fmt.Errorf("%s %s: %w", flag, *addresses[flag], err)
+		}
+		*addresses[flag] = settled
 	}
 	return nil
 }
 
-// settleAddress checks that an address can be listened on, which says "address already in use" at once and by the flag's name
-// rather than in a child's log, and chooses the port where it is 0.
+// settleAddress listens for a moment: that an address is taken is said at once and by the flag's name rather than in a child's log.
 func settleAddress(ctx context.Context, address string) (string, error) {
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
-	if err != nil {
-		return "", err
-	}
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
-		return "", errors.Join(err, listener.Close())
+		return "", errors.New("say a host and a port, such as 127.0.0.1:8080")
+	}
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return "", errors.New("another program listens there: end it, or name another port; port 0 takes any that is free")
+	}
+	if err != nil {
+		return "", err
 	}
 	_, port, err := net.SplitHostPort(listener.Addr().String())
 	return net.JoinHostPort(host, port), errors.Join(err, listener.Close())
@@ -144,6 +161,9 @@ func reachable(address string) string {
 
 // runUp runs everything until ctx ends, and then stops it in order. A second Ctrl-C cuts that short: what still runs is killed.
 func runUp(ctx context.Context, o upOptions, out, progress io.Writer) (err error) {
+	if err := o.check(); err != nil {
+		return err
+	}
 	u, err := openUp(o, progress)
 	if err != nil {
 		return err

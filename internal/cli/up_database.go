@@ -54,11 +54,11 @@ func checkDatabase(ctx context.Context, url string) error {
 	defer cancel()
 	db, err := store.Open(ctx, url, store.Options{MaxConns: 1, ApplicationName: "tertulia-up"})
 	if err != nil {
-		return fmt.Errorf("read --database-url: %w", err)
+		return fmt.Errorf("--database-url: %w", err)
 	}
 	defer db.Close()
-	if err := db.Pool.Ping(ctx); err != nil { // its errors leave the password out
-		return fmt.Errorf("connect to the PostgreSQL of --database-url: %w", err)
+	if err := db.Pool.Ping(ctx); err != nil {
+		return fmt.Errorf("the PostgreSQL of --database-url does not answer: %s; is it running, and are address, role and password right?", store.Reason(err))
 	}
 	return nil
 }

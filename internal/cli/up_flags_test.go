@@ -30,10 +30,10 @@ func TestUpRefuses(t *testing.T) {
 	}{
 		"Output":    {"a form that is none", []string{"--output", "xml"}, `--output "xml": say "text" or "json"`},
 		"Workers":   {"a slip of the keyboard", []string{"--workers", "1000"}, "--workers 1000: say a number from 0 to 64"},
-		"Manifests": {"a directory that is not there", []string{"--manifests", "/does/not/exist"}, "--manifests: stat /does/not/exist"},
+		"Manifests": {"a directory that is not there", []string{"--manifests", "/does/not/exist"}, "--manifests /does/not/exist: no such file or directory"},
 		"NoFolder":  {"a file where a directory is meant", []string{"--manifests", "up.go"}, "--manifests up.go: it is not a directory"},
-		"Listen":    {"an address that somebody else has", []string{"--listen", taken.Addr().String()}, "--listen: listen tcp " + taken.Addr().String()},
-		"Mail":      {"likewise for mail", []string{"--listen", "127.0.0.1:0", "--mail-listen", taken.Addr().String()}, "(--mail-listen, --mail-web-listen): listen for mail"},
+		"Listen":    {"an address that somebody else has", []string{"--listen", taken.Addr().String()}, "--listen " + taken.Addr().String() + ": another program listens there"},
+		"Mail":      {"likewise for mail", []string{"--listen", "127.0.0.1:0", "--mail-listen", taken.Addr().String()}, "--mail-listen " + taken.Addr().String() + ": another program listens there"},
 		"Held":      {"two processes would ruin the data", []string{"--data-dir", held}, "another `tertulia up` runs on " + held},
 		"Arguments": {"a flag forgotten before a directory", []string{"./velo"}, `unknown command "./velo"`},
 	}

@@ -73,7 +73,7 @@ func (u *up) start(ctx context.Context) error {
 	if err := supervise.EndLeftovers(ctx, u.path("run"), supervise.DefaultGrace); err != nil {
 		return fmt.Errorf("end what an earlier `tertulia up` left: %w", err)
 	}
-	if err := u.options.complete(ctx); err != nil {
+	if err := u.options.settle(ctx); err != nil {
 		return err
 	}
 	// The mailbox first: an address in use is best known before anything else has been started.
@@ -139,8 +139,18 @@ func (u *up) applyManifests(ctx context.Context) error {
 	return ctx.Err()
 }
 
+// hasStarted reports whether anything has been started that needs stopping.
+func (u *up) hasStarted() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.mail != nil || u.plane != nil || u.database != nil || len(u.children) > 0
+}
+
 // stop ends everything, what depends on others first.
 func (u *up) stop(ctx context.Context) error {
+	if !u.hasStarted() {
+		return u.lock.Release()
+	}
 	u.say("Stopping")
 	errs := []error{u.stopChildren(ctx)}
 	if u.mail != nil {

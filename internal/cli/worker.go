@@ -51,11 +51,13 @@ func NewWorkerCommand() *cobra.Command {
 	f.StringVar(&flags.id, "id", "", "name of this worker in leases (default: the host's name)")
 	f.StringVar(&flags.healthListen, "health-listen", "", "address that serves /healthz, /readyz and /metrics, such as :9091 (default: not served)")
 	f.DurationVar(&flags.grace, "graceful-period", 25*time.Second, "how long hand-overs that have begun may take to end when the process is told to stop")
-	command.MarkFlagsOneRequired("tenants", "tenant-dir")
 	return command
 }
 
 func runWorker(ctx context.Context, flags workerFlags) error {
+	if flags.tenants == "" && len(flags.tenantDirs) == 0 {
+		return errors.New("give --tenants or --tenant-dir: without a tenant there is nothing to do")
+	}
 	ctx = logr.NewContext(ctx, textlogger.NewLogger(textlogger.NewConfig()))
 	metrics := work.NewMetrics()
 	worker, err := work.New(work.Options{

@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -67,7 +69,7 @@ func (a *Applier) applyAll(ctx context.Context, todo []application) []Problem {
 	records = records[:0]
 	for _, next := range todo {
 		if err := a.apply(ctx, next); err != nil {
-			problems = append(problems, next.problem(message(err)))
+			problems = append(problems, next.problem(unknownField(next.GetKind(), message(err))))
 			continue
 		}
 		records = append(records, next.record(true))
@@ -178,6 +180,25 @@ func ours(o *unstructured.Unstructured) bool {
 		return entry.Manager == controlplane.FieldManager && entry.Operation == metav1.ManagedFieldsOperationApply
 	})
 }
+
+// undeclared is how server-side apply names a field that a kind does not have; the path begins with a dot.
+var undeclared = regexp.MustCompile(`^failed to create typed patch object \([^)]*\): \.?(\S+): field not declared in schema$`)
+
+// unknownField says in a manifest author's words that a field is not known, and how to see which are.
+func unknownField(kind string, err error) error {
+	found := undeclared.FindStringSubmatch(err.Error())
+	if found == nil {
+		return err
+	}
+	parent := strings.ToLower(kind)
+	if cut := strings.LastIndexByte(found[1], '.'); cut > 0 {
+		parent += "." + indices.ReplaceAllString(found[1][:cut], "")
+	}
+	return fmt.Errorf("%s: %s has no such field; kubectl explain %s lists those it has", found[1], kind, parent)
+}
+
+// indices are the places in lists of a field's path, such as [0] and [name="a"]; kubectl explain goes without.
+var indices = regexp.MustCompile(`\[[^]]*\]`)
 
 // message keeps of an API error what its author wrote.
 func message(err error) error {

@@ -152,7 +152,7 @@ func TestProblems(t *testing.T) {
 		"UnknownField": {
 			"a field that the kind does not have is refused, and named",
 			func(f *fixture) string { return segment(f.namespace, "macth") },
-			[]string{"bad.yaml: Segment ", "/s: ", "macth"},
+			[]string{"bad.yaml: Segment ", "/s: spec.macth: Segment has no such field; kubectl explain segment.spec lists those it has"},
 		},
 		"UnknownKind": {
 			"a kind that the API server does not know",

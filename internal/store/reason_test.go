@@ -1,0 +1,31 @@
+package store
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+func TestReason(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	_, refused := pgconn.Connect(ctx, "postgres://u:secret@127.0.0.1:1/x")
+	tests := map[string]struct {
+		reason string
+		err    error
+		want   string
+	}{
+		"Refused": {"each address would be named, twice", refused, "dial tcp 127.0.0.1:1: connect: connection refused"},
+		"Said":    {"severity and code are for programs", &pgconn.PgError{Severity: "FATAL", Code: "28P01", Message: "no such role"}, "no such role"},
+		"Other":   {"what is neither stays as it is", context.DeadlineExceeded, "context deadline exceeded"},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			if got := Reason(tc.err); got != tc.want {
+				t.Errorf("%s: got %q, want %q", tc.reason, got, tc.want)
+			}
+		})
+	}
+}
