@@ -11,6 +11,7 @@ import (
 
 	"github.com/tertulia-crm/tertulia/internal/campaign"
 	"github.com/tertulia-crm/tertulia/internal/deliver/delivertest"
+	"github.com/tertulia-crm/tertulia/internal/store/storetest"
 	"github.com/tertulia-crm/tertulia/internal/work"
 )
 
@@ -186,6 +187,28 @@ func TestTheDatabaseGoesAwayAndComesBack(t *testing.T) {
 	p.comeUp()
 	h.becomes("Completed planned 1000 sent 1000 failed 0 ambiguous 0 pending 0")
 	h.wantReceived(people(upTo(1000)...))
+}
+
+// PostgreSQL dies as by a power cut, again and again, and loses what it had not acknowledged. The workers live on, so that
+// nothing may be unknown in the end. That the database's own setting would lose more does not matter.
+func TestTheDatabaseCrashes(t *testing.T) {
+	const n = 3000
+	db, crash := storetest.NewDurable(t)
+	h := newHouseIn(t, db, n)
+	h.exec("do $$ begin execute format('alter database %I set synchronous_commit = off', current_database()); end $$")
+	h.campaign(nil)
+	h.worker(h.options())
+	h.worker(h.options())
+	for _, after := range []int{100, 900, 1800} {
+		h.eventually("the workers should be in the middle", func() bool { return len(h.relay.Messages()) >= after })
+		crash()
+	}
+	h.eventually("the send should be completed", func() bool {
+		s, err := h.db.SendStatus(context.Background(), "spring")
+		return err == nil && s.State == campaign.Completed
+	})
+	h.becomes("Completed planned 3000 sent 3000 failed 0 ambiguous 0 pending 0")
+	h.wantReceived(people(upTo(n)...))
 }
 
 func TestAnOutcomeThatComesAfterTheSweep(t *testing.T) {

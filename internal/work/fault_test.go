@@ -306,6 +306,21 @@ func TestPauses(t *testing.T) {
 			func(h *house) { _ = h.db.DormantChannel(context.Background(), "newsletter") },
 			func(h *house) { h.channel(nil) },
 		},
+		"ChannelSuspended": {
+			"the channel is suspended",
+			func(h *house) { h.exec("update channel set suspended = true") },
+			func(h *house) { h.exec("update channel set suspended = false") },
+		},
+		"Template": {
+			"the template is deleted and applied again",
+			func(h *house) { _ = h.db.DormantTemplate(context.Background(), "spring") },
+			func(h *house) { h.template("Hola") },
+		},
+		"TemplateSuspended": {
+			"the template is suspended",
+			func(h *house) { h.exec("update template set suspended = true") },
+			func(h *house) { h.exec("update template set suspended = false") },
+		},
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {

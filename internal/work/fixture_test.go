@@ -54,7 +54,13 @@ const tenantID = "velo-test"
 // test ends its ledger must add up, and nobody may have received anything twice.
 func newHouse(t *testing.T, n int) *house {
 	t.Helper()
-	h := &house{t: t, db: storetest.New(t), relay: delivertest.NewServer(t, delivertest.Behaviour{}), tenants: t.TempDir()}
+	return newHouseIn(t, storetest.New(t), n)
+}
+
+// newHouseIn is newHouse in this database.
+func newHouseIn(t *testing.T, db *store.DB, n int) *house {
+	t.Helper()
+	h := &house{t: t, db: db, relay: delivertest.NewServer(t, delivertest.Behaviour{}), tenants: t.TempDir()}
 	h.exec("insert into tenant (id, namespace, display_name, public_url) values ($1, 'velo', 'Velo Ciclismo', 'https://crm.velo.example')", tenantID)
 	h.exec("alter table contact add column attr_first_name text, add column attr_value numeric, add column attr_born date")
 	h.exec(`insert into attribute (record_type, name, column_name, type) values ('contact', 'first_name', 'attr_first_name', 'String'),

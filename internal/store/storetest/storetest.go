@@ -73,11 +73,17 @@ func start() error {
 	if err != nil {
 		return err
 	}
-	if err := execute(ctx, shared.server.URL("postgres"), "create role tertulia_test login createrole password 'test'",
-		"create database "+template+" owner tertulia_test"); err != nil {
+	return prepare(ctx, shared.server)
+}
+
+// prepare makes the role that owns databases, and the template.
+func prepare(ctx context.Context, s *postgres.Server) error {
+	err := execute(ctx, s.URL("postgres"), "create role tertulia_test login createrole password 'test'",
+		"create database "+template+" owner tertulia_test")
+	if err != nil {
 		return err
 	}
-	_, err = store.Migrate(ctx, ownerURL(template), store.Options{})
+	_, err = store.Migrate(ctx, ownerURL(s, template), store.Options{})
 	return err
 }
 
@@ -104,7 +110,7 @@ func New(t testing.TB) *store.DB {
 	if err := execute(ctx, s.URL("postgres"), "create database "+name+" owner tertulia_test template "+template); err != nil {
 		t.Fatalf("make a database for the test: %v", err)
 	}
-	db, err := store.Open(ctx, ownerURL(name), store.Options{})
+	db, err := store.Open(ctx, ownerURL(s, name), store.Options{})
 	if err != nil {
 		t.Fatalf("open the test's database: %v", err)
 	}
@@ -117,10 +123,10 @@ func New(t testing.TB) *store.DB {
 	return db
 }
 
-// URL names the database of a DB that New made, as its owner, for further pools and other processes.
+// URL names the database of a DB that was made here, as its owner, for further pools and other processes.
 func URL(t testing.TB, db *store.DB) string {
 	t.Helper()
-	return ownerURL(db.Pool.Config().ConnConfig.Database)
+	return db.Pool.Config().ConnString()
 }
 
 // AdminURL names the server's own database, as its superuser, for tests that make databases and roles.
@@ -129,10 +135,10 @@ func AdminURL(t testing.TB) string {
 	return server(t).URL("postgres")
 }
 
-func ownerURL(database string) string {
+func ownerURL(s *postgres.Server, database string) string {
 	u := url.URL{
 		Scheme: "postgres", User: url.UserPassword("tertulia_test", "test"),
-		Host: fmt.Sprintf("127.0.0.1:%d", shared.server.Port()), Path: "/" + database, RawQuery: "sslmode=disable",
+		Host: fmt.Sprintf("127.0.0.1:%d", s.Port()), Path: "/" + database, RawQuery: "sslmode=disable",
 	}
 	return u.String()
 }
