@@ -11,7 +11,9 @@ const (
 	NoAddress SkipReason = "NoAddress"
 	// Suppressed: the address is never written to, because it bounced, complained or opted out of everything.
 	Suppressed SkipReason = "Suppressed"
-	// DuplicateAddress: another recipient of the same send has this address.
+	// DuplicateAddress: another recipient of the same send had this address when this one was judged. It stays so when the
+	// other is left out later: where one of two who share an address takes the consent back in the middle of a send, that
+	// address gets nothing from it.
 	DuplicateAddress SkipReason = "DuplicateAddress"
 	// Dormant: the campaign was deleted and did not come back within DormancyLimit.
 	Dormant SkipReason = "Dormant"

@@ -264,6 +264,12 @@ func TestIntentChecksAgain(t *testing.T) {
 				where i.value = 'c1@people.example' and c.id = 2`,
 			want: "planned 3 sent 2 failed 0 ambiguous 0 pending 0 NoAddress 1", to: []string{"c1@people.example", "c3@people.example"},
 		},
+		"MovedToUnsubscribed": {
+			why: "a contact who took consent back does not stand in the way of one with the same address",
+			change: `with no as (update consent set granted = false where contact_id = 1), shared as (update identifier_link set verified = false where contact_id = 1)
+				update identifier_link set verified = false, identifier_id = (select identifier_id from identifier_link where contact_id = 1) where contact_id = 2`,
+			want: "planned 3 sent 2 failed 0 ambiguous 0 pending 0 NoConsent 1", to: []string{"c1@people.example", "c3@people.example"},
+		},
 		"MovedToMailed": {
 			why: "the new address has had its message: it gets no second one",
 			change: `with gone as (delete from identifier_link where contact_id = 2), mailed as (update ledger set state = 'sent', settled_at = now() where contact_id = 1 and state = 'pending'),

@@ -174,9 +174,8 @@ func intentSQL(attributes []crm.Attribute) string {
 		from judged j where l.send_id = $1 and l.seq = j.seq and l.state = 'pending' and j.verdict = 'intent'
 		returning l.seq, l.attempts
 	), skip as (
-		-- Who has no address any more lets go of it: it may be another recipient's by now.
-		update ledger l set state = 'skipped', reason = j.verdict, settled_at = now(),
-			address_hash = case when j.verdict <> 'NoAddress' then l.address_hash end
+		-- As at the freeze, who is skipped holds no address: another recipient may have it by now.
+		update ledger l set state = 'skipped', reason = j.verdict, settled_at = now(), address_hash = null
 		from judged j where l.send_id = $1 and l.seq = j.seq and l.state = 'pending' and j.verdict not in ('intent', 'moved')
 		returning l.reason
 	), tally as (
