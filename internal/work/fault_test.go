@@ -200,6 +200,43 @@ func TestARelayThatAnswersNoDot(t *testing.T) {
 	h.everybodyOnce(n)
 }
 
+// What stands in the way of every message is the channel's trouble, and nobody's failure.
+func TestNoMessageCanBeWritten(t *testing.T) {
+	cases := map[string]struct {
+		why         string
+		begin, mend string
+		words       string
+	}{
+		"PublicURL": {
+			"no header can hold the address of the page for unsubscribing",
+			"update tenant set public_url = 'https://münchen.example'", "update tenant set public_url = 'https://xn--mnchen-3ya.example'", "unsubscribe URL",
+		},
+		"From": {
+			"the sender's domain is none",
+			`update channel set settings = jsonb_set(settings, '{from}', '"hola@a..b"')`,
+			`update channel set settings = jsonb_set(settings, '{from}', '"hola@velo.example"')`, "sender",
+		},
+		"ReplyTo": {
+			"an address from a time when nobody checked it",
+			`update channel set settings = jsonb_set(settings, '{replyTo}', '"nobody"')`,
+			`update channel set settings = settings - 'replyTo'`, "reply address",
+		},
+	}
+	for name, tc := range cases {
+		t.Run(name, func(t *testing.T) {
+			h := newHouse(t, 20)
+			h.exec(tc.begin)
+			h.campaign(nil)
+			h.worker(h.options())
+			h.eventually("the channel should be in trouble: "+tc.why, func() bool { return strings.Contains(h.trouble(), tc.words) })
+			h.becomes("Sending planned 20 sent 0 failed 0 ambiguous 0 pending 20")
+			h.exec(tc.mend)
+			h.becomes("Completed planned 20 sent 20 failed 0 ambiguous 0 pending 0")
+			h.eventually("the trouble should be over", func() bool { return h.trouble() == "" })
+		})
+	}
+}
+
 // A channel that cannot even be tried is left alone for longer each time, too.
 func TestAChannelThatCannotBeUsed(t *testing.T) {
 	h := newHouse(t, 3)

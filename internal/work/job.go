@@ -17,6 +17,7 @@ import (
 type job struct {
 	store.SendJob
 	readAt    time.Time
+	trouble   error       // what keeps every message from being written: of the channel or the tenant, and no recipient's
 	templates []*template // one for each variant
 	sender    string      // the envelope's sender
 	domain    string      // of the sender, in ASCII
@@ -35,16 +36,8 @@ type template struct {
 // newJob compiles a send. What known, an older reading of the same send, has compiled already is not compiled again.
 func newJob(stored store.SendJob, known *job, now func() time.Time) (*job, error) {
 	j := &job{SendJob: stored, readAt: now(), now: now, tenant: map[string]any{"display_name": stored.Tenant.DisplayName}}
-	from, err := mail.ParseAddress(stored.Channel.Email.From)
-	if err != nil {
-		return nil, fmt.Errorf("channel %q has no usable sender: %w", stored.Channel.Name, err)
-	}
-	local, domain, _ := strings.Cut(from.Address, "@")
-	if j.domain, err = idna.Lookup.ToASCII(domain); err != nil {
-		return nil, fmt.Errorf("channel %q has no usable sender: its domain: %w", stored.Channel.Name, err)
-	}
-	j.sender = local + "@" + j.domain
 	j.oneClick = strings.HasPrefix(stored.Tenant.PublicURL, "https://") && stored.Channel.Email.DKIM == "Relay"
+	var err error
 	if j.zone, err = time.LoadLocation(stored.Tenant.TimeZone); err != nil {
 		j.zone = time.UTC
 	}
@@ -58,6 +51,9 @@ func newJob(stored store.SendJob, known *job, now func() time.Time) (*job, error
 			return nil, err
 		}
 		j.templates = append(j.templates, compiled)
+	}
+	if err := j.address(); err != nil {
+		j.trouble = fmt.Errorf("no message can be written: %w", err)
 	}
 	return j, nil
 }
@@ -74,6 +70,21 @@ func compileTemplate(t store.Template) (*template, error) {
 	return &template{Template: compiled, digest: t.Digest}, nil
 }
 
+// address prepares what every message bears on its outside, and tries it on a message to nobody.
+func (j *job) address() error {
+	from, err := mail.ParseAddress(j.Channel.Email.From)
+	if err != nil {
+		return fmt.Errorf("sender: %w", err)
+	}
+	at := strings.LastIndexByte(from.Address, '@')
+	if j.domain, err = idna.Lookup.ToASCII(from.Address[at+1:]); err != nil {
+		return fmt.Errorf("domain of the sender: %w", err)
+	}
+	j.sender = from.Address[:at+1] + j.domain
+	_, err = j.compose("nobody@example.com", 1, j.unsubscribeURL(1), render.Rendered{})
+	return err
+}
+
 // write writes the message to one recipient. An error, a panic included, concerns this recipient alone: no contact's
 // data may stop a send.
 func (j *job) write(r store.Recipient) (m deliver.Message, err error) {
@@ -85,22 +96,30 @@ func (j *job) write(r store.Recipient) (m deliver.Message, err error) {
 	if r.Variant < 0 || r.Variant >= len(j.templates) {
 		return m, fmt.Errorf("the send has no variant %d", r.Variant)
 	}
-	unsubscribe := j.Tenant.PublicURL + "/u/" + render.SignUnsubscribe(j.LinkKey, j.ID, r.ContactID)
+	unsubscribe := j.unsubscribeURL(r.ContactID)
 	rendered, err := j.templates[r.Variant].Render(r.Locale, render.Vars{
 		"contact": j.contact(r), "tenant": j.tenant, "unsubscribe_url": unsubscribe,
 	})
 	if err != nil {
 		return m, err
 	}
-	data, err := render.Compose(render.Envelope{
-		From: j.Channel.Email.From, ReplyTo: j.Channel.Email.ReplyTo, To: r.Address,
-		MessageID: render.MessageID(j.LinkKey, j.ID, r.Seq, "", j.domain), Date: j.now().In(j.zone),
-		UnsubscribeURL: unsubscribe, OneClick: j.oneClick,
-	}, rendered)
+	data, err := j.compose(r.Address, r.Seq, unsubscribe, rendered)
 	if err != nil {
 		return m, err
 	}
 	return deliver.Message{From: j.sender, To: r.Address, Data: data}, nil
+}
+
+func (j *job) unsubscribeURL(contactID int64) string {
+	return j.Tenant.PublicURL + "/u/" + render.SignUnsubscribe(j.LinkKey, j.ID, contactID)
+}
+
+func (j *job) compose(to string, seq int64, unsubscribe string, content render.Rendered) ([]byte, error) {
+	return render.Compose(render.Envelope{
+		From: j.Channel.Email.From, ReplyTo: j.Channel.Email.ReplyTo, To: to,
+		MessageID: render.MessageID(j.LinkKey, j.ID, seq, "", j.domain), Date: j.now().In(j.zone),
+		UnsubscribeURL: unsubscribe, OneClick: j.oneClick,
+	}, content)
 }
 
 // contact is what templates see of a contact: its attributes and the fields that every contact has.

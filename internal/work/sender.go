@@ -133,7 +133,10 @@ func (s *sender) work(ctx, drain context.Context, c *channel, lease store.Lease)
 		s.giveBack(drain, lease)
 		return
 	}
-	used, err := c.useConnections(j.Channel)
+	var used *connections
+	if err = j.trouble; err == nil {
+		used, err = c.useConnections(j.Channel)
+	}
 	if err != nil {
 		c.report(ctx, nil, err)
 		s.giveBack(drain, lease)
