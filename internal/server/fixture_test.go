@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/go-logr/logr/funcr"
 	"github.com/jackc/pgx/v5"
@@ -53,9 +54,10 @@ type fixture struct {
 	db    *store.DB // as the owner
 	roots string    // of tenant directories
 	dirs  []string  // of single tenants
-	url   string    // of the server
-	base  string    // of the tenant
-	token string    // with the scope admin
+	stall time.Duration
+	url   string // of the server
+	base  string // of the tenant
+	token string // with the scope admin
 	log   *logBook
 	stop  func() // ends the server and waits for it
 }
@@ -118,7 +120,7 @@ func (f *fixture) serve() string {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	s := server.New(server.Options{Roots: []string{f.roots}, Dirs: f.dirs, Version: "test", Log: funcr.New(f.log.write, funcr.Options{})})
+	s := server.New(server.Options{Roots: []string{f.roots}, Dirs: f.dirs, StallTimeout: f.stall, Version: "test", Log: funcr.New(f.log.write, funcr.Options{})})
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(ctx, listener) }()

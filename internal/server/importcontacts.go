@@ -24,9 +24,6 @@ const (
 	batchBytes = 4 << 20
 )
 
-// stallTimeout is how long an import waits for the client to send or to take something.
-const stallTimeout = 2 * time.Minute
-
 // importLine is one line of an import's answer: one of its members.
 type importLine struct {
 	Progress *importCounts   `json:"progress,omitempty" doc:"After each batch."`
@@ -160,7 +157,7 @@ func (im *contactsImport) open(ctx context.Context, w http.ResponseWriter, body 
 		writeProblem(w, status, detail)
 		return false
 	}
-	lines, err := intake.NewReader(&patientReader{ctx: ctx, body: body, controller: im.controller})
+	lines, err := intake.NewReader(&patientReader{ctx: ctx, body: body, controller: im.controller, timeout: im.server.stallTimeout})
 	if err == nil {
 		im.reader, err = intake.NewContactReader(lines, schema.Attributes)
 	}
@@ -330,7 +327,7 @@ func (im *contactsImport) reject(e *intake.RowError) {
 func (im *contactsImport) send(line importLine) {
 	im.mu.Lock()
 	defer im.mu.Unlock()
-	_ = im.controller.SetWriteDeadline(time.Now().Add(stallTimeout))
+	_ = im.controller.SetWriteDeadline(time.Now().Add(im.server.stallTimeout))
 	_ = im.out.Encode(line)
 	if line.Rejected == nil {
 		_ = im.controller.Flush()
@@ -351,15 +348,21 @@ type patientReader struct {
 	ctx        context.Context
 	body       io.Reader
 	controller *http.ResponseController
+	timeout    time.Duration
 }
 
 // Read implements io.Reader.
 func (p *patientReader) Read(b []byte) (int, error) {
-	if err := p.controller.SetReadDeadline(time.Now().Add(stallTimeout)); err != nil {
+	if err := p.controller.SetReadDeadline(time.Now().Add(p.timeout)); err != nil {
 		return 0, err
 	}
 	if err := p.ctx.Err(); err != nil { // looked at after the deadline was set, lest that hide the end
 		return 0, err
 	}
-	return p.body.Read(b)
+	n, err := p.body.Read(b)
+	if errors.Is(err, io.EOF) {
+		// From here on the connection is read only to notice that the client goes: that may wait.
+		_ = p.controller.SetReadDeadline(time.Time{})
+	}
+	return n, err
 }

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -13,6 +14,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/onsi/gomega"
+
+	"github.com/tertulia-crm/tertulia/internal/store"
 )
 
 // TestImportAnswersWhileItReads sends the rows only after the answer has begun.
@@ -156,6 +159,40 @@ func TestImportEndsWhenTheServerStops(t *testing.T) {
 	}
 	if took := time.Since(started); took > 10*time.Second {
 		t.Errorf("it took %s", took)
+	}
+}
+
+// TestImportWaitsForItsTurn has another import of the source take longer than a client may be silent.
+func TestImportWaitsForItsTurn(t *testing.T) {
+	f := newFixture(t)
+	f.stop()
+	f.stall = 500 * time.Millisecond
+	f.base = f.serve() + "/t/" + tenantID
+	ctx := context.Background()
+	other := f.db.NewContactImport("shop", store.ContactColumns{}, store.ImportOptions{})
+	if _, err := other.Apply(ctx, []store.ContactRow{{ExternalID: "C0"}}); err != nil {
+		t.Fatal(err)
+	}
+	time.AfterFunc(3*f.stall, func() {
+		if err := other.Close(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+	got := f.importCSV("external_id\nC1\n")
+	if got.result == nil || got.result.Created != 1 || !got.waited {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestImportGivesUpASilentClient(t *testing.T) {
+	f := newFixture(t)
+	f.stop()
+	f.stall = 500 * time.Millisecond
+	f.base = f.serve() + "/t/" + tenantID
+	_, response := f.begin("shop")
+	lines, err := io.ReadAll(response.Body)
+	if err != nil || !strings.Contains(string(lines), "The file did not come to its end.") {
+		t.Errorf("got %s, %v", lines, err)
 	}
 }
 

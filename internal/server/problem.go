@@ -44,9 +44,7 @@ const (
 // anything of the rows they are about.
 func failure(ctx context.Context, err error) (status int, detail string) {
 	switch {
-	case errors.Is(err, context.Canceled):
-		return 499, "The request was abandoned." // as others log it; nobody reads the answer
-	case store.IsUnavailable(err), errors.Is(err, context.DeadlineExceeded):
+	case store.IsUnavailable(err), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return http.StatusServiceUnavailable, detailUnavailable
 	}
 	logr.FromContextOrDiscard(ctx).Error(errors.New(store.Redact(err)), "Request failed")

@@ -23,7 +23,9 @@ type Options struct {
 	Dirs []string
 	// Version is shown in the API's description.
 	Version string
-	Log     logr.Logger
+	// StallTimeout is how long an import waits for its client to send or to take something. Default: two minutes.
+	StallTimeout time.Duration
+	Log          logr.Logger
 }
 
 // Server answers for all tenants of its directories.
@@ -35,6 +37,8 @@ type Server struct {
 	// stopping ends when the server is told to stop: long requests finish what they have begun and end.
 	stopping context.Context
 	stop     context.CancelCauseFunc
+
+	stallTimeout time.Duration
 }
 
 // errStopping is why a long request ends early.
@@ -52,7 +56,10 @@ const (
 
 // New makes a server. It serves after Run or, for tests, through Handler while Discover is called.
 func New(o Options) *Server {
-	s := &Server{log: o.Log, metrics: newMetrics()}
+	s := &Server{log: o.Log, metrics: newMetrics(), stallTimeout: o.StallTimeout}
+	if s.stallTimeout == 0 {
+		s.stallTimeout = 2 * time.Minute
+	}
 	s.stopping, s.stop = context.WithCancelCause(context.Background())
 	s.tenants = newTenants(o.Roots, o.Dirs, o.Log)
 	s.handler = s.routes(o.Version)

@@ -217,9 +217,24 @@ func (im *ContactImport) drop() {
 	im.conn = nil
 }
 
+// unlock gives the lock up and the connection back.
+func (im *ContactImport) unlock(ctx context.Context) {
+	if im.conn == nil {
+		return
+	}
+	var unlocked bool
+	err := im.conn.QueryRow(ctx, "select pg_advisory_unlock(hashtextextended($1, $2))", im.writer.source, int64(identityLock)).Scan(&unlocked)
+	if err != nil || !unlocked {
+		im.drop()
+		return
+	}
+	im.conn.Release()
+	im.conn = nil
+}
+
 // Close ends the import and, where it changed somebody, asks for the segments to be evaluated.
 func (im *ContactImport) Close(ctx context.Context) error {
-	im.drop()
+	im.unlock(ctx)
 	if !im.changed {
 		return nil
 	}
