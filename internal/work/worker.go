@@ -3,6 +3,7 @@ package work
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"sync/atomic"
 	"time"
 
@@ -65,7 +66,7 @@ type running struct {
 // database is another now is ended, and started anew when it has ended.
 func (w *Worker) reconcile(ctx context.Context, current map[string]*running) {
 	log := logr.FromContextOrDiscard(ctx)
-	wanted, err := w.wanted(log)
+	wanted, err := w.wanted(log, current)
 	if err != nil {
 		log.Error(err, "cannot list the tenants; those that run go on")
 		return
@@ -97,8 +98,9 @@ func (w *Worker) reconcile(ctx context.Context, current map[string]*running) {
 	}
 }
 
-// wanted reads the tenant directories. One that is not complete yet is left for the next time.
-func (w *Worker) wanted(log logr.Logger) (map[string]credentials.Tenant, error) {
+// wanted reads the tenant directories. One that is not complete yet is left for the next time; a tenant that runs and whose
+// directory is there and cannot be read goes on with what it has.
+func (w *Worker) wanted(log logr.Logger, current map[string]*running) (map[string]credentials.Tenant, error) {
 	dirs := append([]string(nil), w.o.TenantDirs...)
 	if w.o.TenantsDir != "" {
 		found, err := credentials.List(w.o.TenantsDir)
@@ -110,13 +112,16 @@ func (w *Worker) wanted(log logr.Logger) (map[string]credentials.Tenant, error) 
 	wanted := map[string]credentials.Tenant{}
 	for _, dir := range dirs {
 		c, err := credentials.Read(dir)
-		if err != nil {
-			if !errors.Is(err, credentials.ErrIncomplete) {
-				log.Error(err, "cannot read a tenant directory")
+		switch r := current[dir]; {
+		case err == nil:
+			wanted[dir] = c
+		case errors.Is(err, credentials.ErrIncomplete):
+		default:
+			log.Error(err, "cannot read a tenant directory")
+			if r != nil && !errors.Is(err, fs.ErrNotExist) {
+				wanted[dir] = r.credentials
 			}
-			continue
 		}
-		wanted[dir] = c
 	}
 	return wanted, nil
 }

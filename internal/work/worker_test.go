@@ -2,6 +2,8 @@ package work_test
 
 import (
 	"context"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/tertulia-crm/tertulia/internal/campaign"
+	"github.com/tertulia-crm/tertulia/internal/credentials"
 	"github.com/tertulia-crm/tertulia/internal/store"
 	"github.com/tertulia-crm/tertulia/internal/work"
 )
@@ -173,6 +176,30 @@ func TestTenantsComeAndGo(t *testing.T) {
 	// The tenant appears in the directory that the worker watches.
 	h.tenants = empty
 	h.credentials(nil)
+	h.becomes("Completed planned 3 sent 3 failed 0 ambiguous 0 pending 0")
+}
+
+// A directory that cannot be read for a moment is no tenant that is gone.
+func TestATenantDirectoryThatCannotBeRead(t *testing.T) {
+	h := newHouse(t, 3)
+	o := h.options()
+	o.Metrics = work.NewMetrics()
+	h.worker(o)
+	h.eventually("the tenant should be worked for", func() bool {
+		var built bool
+		err := h.db.Pool.QueryRow(context.Background(), "select built_at is not null from segment").Scan(&built)
+		return err == nil && built
+	})
+	tooLarge := filepath.Join(h.tenants, tenantID, "channel.newsletter.password")
+	if err := os.WriteFile(tooLarge, make([]byte, 1<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	// The failures of another tenant show that the directories have been read since.
+	if err := credentials.Write(h.tenants, credentials.Tenant{ID: "other", DatabaseURL: h.runtime}); err != nil {
+		t.Fatal(err)
+	}
+	h.eventually("the other directory should be found", func() bool { return failures(t, o.Metrics) > 0 })
+	h.campaign(nil)
 	h.becomes("Completed planned 3 sent 3 failed 0 ambiguous 0 pending 0")
 }
 
