@@ -72,6 +72,7 @@ func TestPhaseAndHealth(t *testing.T) {
 		"completed, suspended":  {"nothing is left to pause", store.SendStatus{State: campaign.Completed, Suspended: true, Stopped: true}, v1alpha1.CampaignCompleted, v1alpha1.DeliveringReason, true},
 		"expired":               {"nothing was sent", store.SendStatus{State: campaign.Expired}, v1alpha1.CampaignExpired, v1alpha1.AttentionNeededReason, false},
 		"relay in trouble":      {"mail waits", store.SendStatus{State: campaign.Sending, ChannelTrouble: "x"}, v1alpha1.CampaignSending, v1alpha1.ChannelTroubleReason, false},
+		"put off":               {"relays put off what they will take", store.SendStatus{State: campaign.Sending, PutOff: true}, v1alpha1.CampaignSending, v1alpha1.DeliveringReason, true},
 		"channel suspended":     {"mail waits", store.SendStatus{State: campaign.Sending, Stopped: true}, v1alpha1.CampaignSending, v1alpha1.StoppedReason, false},
 		"completed, relay down": {"it is over", store.SendStatus{State: campaign.Completed, ChannelTrouble: "x"}, v1alpha1.CampaignCompleted, v1alpha1.DeliveringReason, true},
 	}
@@ -84,5 +85,12 @@ func TestPhaseAndHealth(t *testing.T) {
 				t.Errorf("health: got %+v, want %s, %v (%s)", got, tc.health, tc.good, tc.reason)
 			}
 		})
+	}
+}
+
+func TestHealthNamesTheRelaysReply(t *testing.T) {
+	got := planHealth(store.SendStatus{State: campaign.Sending, PutOff: true, PutOffCode: "4.7.1"})
+	if want := "The relay asks to be tried again later (4.7.1): what waits is tried again after a minute, then with growing pauses."; got.message != want {
+		t.Errorf("got %q, want %q", got.message, want)
 	}
 }

@@ -96,7 +96,18 @@ func planHealth(send store.SendStatus) health {
 	case send.Stopped && !send.Suspended:
 		return health{false, v1alpha1.StoppedReason, "Nothing is sent while the tenant, the channel or a template is suspended."}
 	}
+	if send.PutOff && send.Message == "" {
+		return health{true, v1alpha1.DeliveringReason, putOff(send.PutOffCode)}
+	}
 	return health{true, v1alpha1.DeliveringReason, orDefault(send.Message, "Nothing holds the delivery up.")}
+}
+
+// putOff tells why messages wait that nothing here holds up.
+func putOff(code string) string {
+	if code != "" {
+		code = " (" + code + ")"
+	}
+	return "The relay asks to be tried again later" + code + ": what waits is tried again after a minute, then with growing pauses."
 }
 
 func orDefault(text, otherwise string) string {

@@ -203,6 +203,11 @@ func TestIssues(t *testing.T) {
 			source: "contact.plan == \"club\" &&\n  && contact.visits > 3",
 			want:   []expr.Issue{{2, 3, "unexpected '&&'", ""}},
 		},
+		"OneEqualsSign": {
+			why:    "other languages compare by it",
+			source: `contact.plan = "club"`,
+			want:   []expr.Issue{{1, 14, "unexpected '=': write == to compare", ""}},
+		},
 		"End": {
 			why:    "the end can come too soon",
 			source: `contact.plan ==`,

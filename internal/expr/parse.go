@@ -153,6 +153,9 @@ func plainSyntax(message string) string {
 		return tooDeep
 	}
 	message, _, _ = strings.Cut(message, " expecting ")
+	if strings.Contains(message, "token recognition error at: '=") {
+		return "unexpected '=': write == to compare"
+	}
 	return syntaxWords.Replace(message)
 }
 

@@ -74,12 +74,14 @@ func TestSettlements(t *testing.T) {
 				b := s.commit(l, 2)
 				s.finish(l,
 					store.Settlement{Attempt: b.Recipients[0].Attempt, State: campaign.RowSent},
-					store.Settlement{Attempt: b.Recipients[1].Attempt, State: campaign.RowPending, RetryIn: time.Hour, Reply: "450 later\x00\xff"})
+					store.Settlement{Attempt: b.Recipients[1].Attempt, State: campaign.RowPending, RetryIn: time.Hour, Reply: "4.2.0 later\x00\xff"})
+				s.wantPutOff(true, "4.2.0")
 				if _, err := s.LeaseChunk(context.Background(), id, "w1", time.Minute); !errors.Is(err, store.ErrNotFound) {
 					s.t.Errorf("the chunk is leased before its time: %v", err)
 				}
 				s.exec("update ledger set not_before = now() where state = 'pending'")
 				s.exec("update send_chunk set next_at = now()")
+				s.wantPutOff(false, "")
 				l = s.lease(id, "w1")
 				again := s.commit(l, 2)
 				if len(again.Recipients) != 1 || again.Recipients[0].Number != 2 {

@@ -190,3 +190,12 @@ func (s sending) wantCounts(want string) {
 	}
 	s.checkLedger()
 }
+
+// wantPutOff compares what a status says of messages that the relay wants to see later.
+func (s sending) wantPutOff(want bool, code string) {
+	s.t.Helper()
+	status, err := s.SendStatus(context.Background(), "spring")
+	if err != nil || status.PutOff != want || status.PutOffCode != code {
+		s.t.Errorf("put off: got %v %q (%v), want %v %q", status.PutOff, status.PutOffCode, err, want, code)
+	}
+}

@@ -37,6 +37,10 @@ type SendStatus struct {
 	Message string
 	// ChannelTrouble says why its channel does not deliver; "" when it does.
 	ChannelTrouble string
+	// PutOff says that the relay asked to be tried again later for messages of a batch that waits for it.
+	PutOff bool
+	// PutOffCode is the enhanced status code (RFC 3463) that it gave, such as 4.7.1; "" when it gave none.
+	PutOffCode string
 	// Stopped says that the tenant, the channel or a template is suspended or gone, so that nothing is sent.
 	Stopped bool
 }
@@ -55,13 +59,16 @@ func (db *DB) SendStatus(ctx context.Context, name string) (SendStatus, error) {
 	err := db.Pool.QueryRow(ctx, `
 		select s.send_key, s.state, s.suspended, s.dormant_since is not null, s.starts_at, s.deadline, s.frozen_at, s.finished_at, s.audience,
 			coalesce(s.message, ''), coalesce(ch.trouble, ''), not `+sendUnstopped+`,
+			put_off.code is not null, coalesce(put_off.code, ''),
 			coalesce((select jsonb_object_agg(t.outcome, t.n)
 				from (select outcome, sum(n) n from send_tally where send_id = s.id group by outcome) t), '{}')
 		from send s cross join tenant left join channel ch on ch.name = s.channel
+			left join lateral (`+putOffSQL+`) put_off on s.state = 'Sending'
 		where s.campaign = $1
 		order by s.dormant_since desc nulls first, s.id desc limit 1`, name).Scan(
 		&s.SendKey, &s.State, &s.Suspended, &s.Dormant, &s.StartsAt, &s.Deadline, &s.FrozenAt, &s.FinishedAt, &s.Audience,
-		&s.Message, &s.ChannelTrouble, &s.Stopped, &counts)
+		&s.Message, &s.ChannelTrouble, &s.Stopped,
+		&s.PutOff, &s.PutOffCode, &counts)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return s, ErrNotFound
 	}
@@ -71,6 +78,15 @@ func (db *DB) SendStatus(ctx context.Context, name string) (SendStatus, error) {
 	s.count(counts)
 	return s, nil
 }
+
+// putOffSQL finds a message of a send s that the relay has put off, in the rows of one waiting batch. The rest of the reply may
+// name the recipient and stays in the database.
+const putOffSQL = `
+	select coalesce(substring(l.reply from '^(?:4[0-9][0-9][ -])?(4\.[0-9]{1,3}\.[0-9]{1,3})'), '') code
+	from (select first_seq, last_seq from send_chunk where send_id = s.id and open and next_at > now() order by next_at limit 1) waiting
+		join ledger l on l.send_id = s.id and l.seq between waiting.first_seq and waiting.last_seq
+	where l.state = 'pending' and l.not_before > now()
+	order by l.seq limit 1`
 
 // skippedOutcome begins the outcomes of skipped recipients in send_tally; the reason follows.
 const skippedOutcome = "skipped:"
