@@ -98,7 +98,7 @@ func (p *progress) took() time.Duration { return time.Since(p.started).Round(10 
 func openFile(name string) (*os.File, int64, error) {
 	file, err := os.Open(name)
 	if err != nil {
-		return nil, 0, fmt.Errorf("open the file to import: %w", err)
+		return nil, 0, err // it names the file
 	}
 	info, err := file.Stat()
 	if err == nil && info.IsDir() {
@@ -106,7 +106,7 @@ func openFile(name string) (*os.File, int64, error) {
 	}
 	if err != nil {
 		_ = file.Close()
-		return nil, 0, fmt.Errorf("open the file to import: %w", err)
+		return nil, 0, err
 	}
 	return file, info.Size(), nil
 }

@@ -84,7 +84,7 @@ func (s contactsSummary) print(w io.Writer) {
 	fmt.Fprintf(w, "%d rows in %s (%.0f/s): %d created, %d updated, %d unchanged, %d rejected.\n",
 		s.Rows, time.Duration(s.Seconds*float64(time.Second)).Round(10*time.Millisecond), float64(s.Rows)/max(s.Seconds, 0.001),
 		s.Created, s.Updated, s.Unchanged, s.Rejected)
-	if !s.Changed {
+	if !s.Changed && s.Rejected == 0 {
 		fmt.Fprintln(w, "Nothing changed: all of it was there already.")
 	}
 	if s.RejectedFile != "" {

@@ -73,7 +73,7 @@ func (s eventsSummary) print(w io.Writer) {
 	fmt.Fprintf(w, "%d events in %s (%.0f/s): %d accepted, %d taken before, %d rejected.\n",
 		s.Events, time.Duration(s.Seconds*float64(time.Second)).Round(10*time.Millisecond), float64(s.Events)/max(s.Seconds, 0.001),
 		s.Accepted, s.Duplicate, s.Rejected)
-	if !s.Changed {
+	if !s.Changed && s.Rejected == 0 {
 		fmt.Fprintln(w, "Nothing changed: all of it was there already.")
 	}
 	if s.RejectedFile != "" {

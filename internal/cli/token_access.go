@@ -74,6 +74,9 @@ func (o *accessOptions) readSecret(ctx context.Context, c *tenantClient) error {
 	rules.ExplicitPath = o.kubeconfig
 	loader := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: o.context})
 	config, err := loader.ClientConfig()
+	if clientcmd.IsEmptyConfig(err) {
+		return errors.New("there is no kubeconfig: set KUBECONFIG, or give --kubeconfig, or --server and --token")
+	}
 	if err != nil {
 		return fmt.Errorf("read the kubeconfig (or give --server and --token): %w", err)
 	}
