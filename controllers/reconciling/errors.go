@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -91,7 +92,9 @@ type Failed struct {
 }
 
 // Error implements error.
-func (e *Failed) Error() string { return e.Message + ": " + e.Err.Error() }
+func (e *Failed) Error() string {
+	return strings.TrimSuffix(e.Message, ".") + ": " + store.Brief(e.Err).Error()
+}
 
 // Unwrap gives what went wrong.
 func (e *Failed) Unwrap() error { return e.Err }
@@ -108,7 +111,7 @@ func classify(err error) error {
 		// The operator stops, or somebody else wrote the object first and its event is on the way.
 		return &Interrupted{Reason: v1alpha1.ProgressingReason, Message: "The operator tries again.", Err: err, Silent: true}
 	case store.IsUnavailable(err):
-		return &Interrupted{Reason: v1alpha1.DatabaseDownReason, Message: DatabaseAway, Err: err}
+		return &Interrupted{Reason: v1alpha1.DatabaseDownReason, Message: DatabaseAway, Err: store.Brief(err)}
 	}
 	// The error itself may repeat what a row holds: it goes to the log, not to the object.
 	return &Failed{Reason: v1alpha1.ReconcileFailedReason, Message: "Something went wrong. The operator tries again, and its log tells more.", Err: err}

@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -27,5 +29,20 @@ func TestReason(t *testing.T) {
 				t.Errorf("%s: got %q, want %q", tc.reason, got, tc.want)
 			}
 		})
+	}
+}
+
+func TestBrief(t *testing.T) {
+	_, refused := pgconn.Connect(t.Context(), "postgres://u:secret@127.0.0.1:1/x")
+	whole := fmt.Errorf("renew leases: %w", refused)
+	got := Brief(whole)
+	if want := "renew leases: dial tcp 127.0.0.1:1: connect: connection refused"; got.Error() != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if !errors.Is(got, refused) || !IsUnavailable(got) {
+		t.Error("the whole error should be within")
+	}
+	if other := errors.New("other"); Brief(other) != other {
+		t.Error("another error should stay as it is")
 	}
 }

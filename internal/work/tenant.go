@@ -122,7 +122,7 @@ func (t *tenant) repeat(ctx context.Context, name string, interval time.Duration
 			t.o.Metrics.LoopFailures.WithLabelValues(t.id, name).Inc()
 			wait = t.o.DatabaseBackoff.Delay(failures, uint64(len(name)))
 			if failures == 1 {
-				log.Error(err, "the loop fails and tries again", "databaseUnavailable", store.IsUnavailable(err))
+				log.Error(store.Brief(err), "the loop fails and tries again", "databaseUnavailable", store.IsUnavailable(err))
 			}
 		case failures > 0:
 			log.Info("the loop works again", "failures", failures)
