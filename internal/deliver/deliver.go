@@ -66,7 +66,7 @@ type Transport interface {
 	// that answers nothing leaves at most one Unknown for each connection. Deliver may be called from several
 	// goroutines; they share the connections.
 	Deliver(ctx context.Context, batch []Message) ([]Result, error)
-	// Close ends the connections: idle ones at once, the others when their hand-overs are complete. After it Deliver
-	// leaves everything Untouched.
+	// Close ends the connections, those in use too: a Deliver under way returns with what is known by then. After it
+	// Deliver leaves everything Untouched.
 	Close() error
 }

@@ -15,7 +15,9 @@ import (
 const (
 	// writeTimeout is how long a transaction of the ledger may take before its connection counts as lost.
 	writeTimeout = 30 * time.Second
-	// lastWriteTimeout is the same for what is written when the grace period is over. Options.Grace leaves room for it.
+	// abandonTimeout is how long connections that are closed may take to tell what became of their messages, and
+	// lastWriteTimeout how long it may take to write that. Options.Grace leaves room for both.
+	abandonTimeout   = time.Second
 	lastWriteTimeout = 2 * time.Second
 )
 
@@ -57,6 +59,9 @@ func (r *chunkRun) run(ctx, drain context.Context) {
 		}
 	}
 	for r.inFlight > 0 && r.collect(drain) {
+	}
+	if r.inFlight > 0 {
+		r.abandon()
 	}
 	r.finish(drain)
 }
@@ -190,8 +195,7 @@ func (r *chunkRun) settle(a store.Attempt, result deliver.Result) store.Settleme
 // seedOf spreads the retries of neighbouring rows.
 func seedOf(sendID, seq int64) uint64 { return uint64(sendID)<<32 ^ uint64(seq) } //nolint:gosec // any bits will do
 
-// collect waits for a batch in flight. It returns false when the grace period is over first: what is not known then is
-// left to the sweep.
+// collect waits for a batch in flight. It returns false when the grace period is over first.
 func (r *chunkRun) collect(drain context.Context) bool {
 	select {
 	case settlements := <-r.done:
@@ -199,8 +203,18 @@ func (r *chunkRun) collect(drain context.Context) bool {
 		r.known = append(r.known, settlements...)
 		return true
 	case <-drain.Done():
-		r.log.Info("stopped before every outcome was known")
 		return false
+	}
+}
+
+// abandon ends the hand-overs that the grace period was too short for. What was not offered is pending again, and only a
+// message that the relay has taken and not answered for is ambiguous.
+func (r *chunkRun) abandon() {
+	r.log.Info("stopped before every outcome was known")
+	go func() { _ = r.transport.Close() }() // it waits for QUIT to be answered
+	limit, cancel := context.WithTimeout(context.Background(), abandonTimeout)
+	defer cancel()
+	for r.inFlight > 0 && r.collect(limit) {
 	}
 }
 

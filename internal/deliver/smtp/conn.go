@@ -33,12 +33,13 @@ const (
 
 // conn is a connection that has said EHLO and, where asked, protected and authenticated itself.
 type conn struct {
-	t   *Transport
-	net net.Conn        // what is written to: TCP, or TLS over it
-	raw syscall.RawConn // the TCP socket; nil where there is none to look at
-	tls bool
-	r   *bufio.Reader
-	out []byte // what the next flush writes
+	t      *Transport
+	net    net.Conn        // what is written to: the socket, or TLS over it
+	socket net.Conn        // TCP
+	raw    syscall.RawConn // of the socket; nil where there is none to look at
+	tls    bool
+	r      *bufio.Reader
+	out    []byte // what the next flush writes
 
 	offers offers
 	served int         // transactions begun
@@ -141,6 +142,9 @@ func (c *conn) gone() bool {
 
 // drop closes the connection without a word.
 func (c *conn) drop() { _ = c.net.Close() }
+
+// cut ends the connection while another goroutine uses it, whose reads and writes fail from now on.
+func (c *conn) cut() { _ = c.socket.Close() }
 
 // quit takes leave (RFC 5321, section 4.1.1.10) but does not wait long for the answer.
 func (c *conn) quit() {

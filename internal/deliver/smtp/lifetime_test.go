@@ -51,6 +51,32 @@ func TestCancel(t *testing.T) {
 	}
 }
 
+// TestCloseWhileInUse: who cannot wait for the answer learns what is known, and what left without one is Unknown.
+func TestCloseWhileInUse(t *testing.T) {
+	reached, never := make(chan struct{}), make(chan struct{})
+	t.Cleanup(func() { close(never) })
+	server := delivertest.NewServer(t, delivertest.Behaviour{Answer: func(e delivertest.Event) delivertest.Action {
+		if e.Stage == delivertest.Dot && e.Message == 2 {
+			close(reached)
+			return delivertest.Action{Wait: never}
+		}
+		return delivertest.Action{}
+	}})
+	transport := connect(t, server, nil)
+	go func() {
+		<-reached
+		_ = transport.Close()
+	}()
+	results, err := transport.Deliver(context.Background(), mails(4))
+	if err == nil {
+		t.Error("messages were left, and no error says why")
+	}
+	want := []deliver.Outcome{deliver.Accepted, deliver.Unknown, deliver.Untouched, deliver.Untouched}
+	if diff := cmp.Diff(want, outcomes(results)); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
 // TestCancelWhileConnecting: nothing was begun, so nothing is waited for.
 func TestCancelWhileConnecting(t *testing.T) {
 	reached := make(chan struct{})

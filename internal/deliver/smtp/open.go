@@ -20,7 +20,7 @@ import (
 func (t *Transport) open(ctx context.Context) (*conn, error) {
 	dialer := net.Dialer{Timeout: t.o.Timeouts.Connect}
 	socket, err := dialer.DialContext(ctx, "tcp", t.address)
-	c := &conn{t: t, net: socket}
+	c := &conn{t: t, net: socket, socket: socket}
 	if err != nil {
 		return nil, c.trouble(stageConnect, reply{}, err, "cannot reach the relay: check host and port, and that it runs", false)
 	}

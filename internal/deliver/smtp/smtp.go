@@ -94,6 +94,7 @@ type Transport struct {
 
 	mu     sync.Mutex
 	idle   []*conn // the last one was used last
+	busy   map[*conn]struct{}
 	closed bool
 }
 
@@ -109,7 +110,7 @@ func New(o Options) (*Transport, error) {
 	o = o.withDefaults()
 	return &Transport{
 		o: o, address: net.JoinHostPort(o.Host, strconv.Itoa(o.Port)),
-		slots: make(chan struct{}, o.Connections),
+		slots: make(chan struct{}, o.Connections), busy: map[*conn]struct{}{},
 	}, nil
 }
 
@@ -199,40 +200,63 @@ func (t *Transport) connection(ctx context.Context, b *batch) (*conn, error) {
 		if c.usable() {
 			return c, nil
 		}
-		c.drop()
+		c.broken = true
+		t.release(c)
 	}
 	if b.failed() {
 		return nil, nil
 	}
 	c, err := t.open(ctx)
-	if ctx.Err() != nil && err != nil {
+	switch {
+	case err != nil && ctx.Err() != nil:
 		return nil, nil
+	case err != nil:
+		return nil, err
 	}
-	return c, err
+	return c, t.admit(c)
+}
+
+// admit counts a new connection among those in use.
+func (t *Transport) admit(c *conn) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.closed {
+		c.drop()
+		return t.isClosed()
+	}
+	t.busy[c] = struct{}{}
+	return nil
+}
+
+func (t *Transport) isClosed() error {
+	return &deliver.Trouble{Server: t.address, Stage: stageConnect, Reason: "the transport is closed"}
 }
 
 func (t *Transport) takeIdle() (*conn, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.closed {
-		return nil, &deliver.Trouble{Server: t.address, Stage: stageConnect, Reason: "the transport is closed"}
+		return nil, t.isClosed()
 	}
 	if len(t.idle) == 0 {
 		return nil, nil
 	}
 	c := t.idle[len(t.idle)-1]
 	t.idle = t.idle[:len(t.idle)-1]
+	t.busy[c] = struct{}{}
 	c.expiry.Stop()
 	return c, nil
 }
 
 // release keeps a connection for the next batch, or closes it where it has served enough or is broken.
 func (t *Transport) release(c *conn) {
+	t.mu.Lock()
+	delete(t.busy, c)
 	if c.broken {
+		t.mu.Unlock()
 		c.drop()
 		return
 	}
-	t.mu.Lock()
 	if t.closed || c.served >= t.o.MaxMessages {
 		t.mu.Unlock()
 		c.quit()
@@ -260,11 +284,14 @@ func (t *Transport) expire(c *conn) {
 	}
 }
 
-// Close implements deliver.Transport.
+// Close implements deliver.Transport. A message whose final dot was begun and not answered is Unknown then.
 func (t *Transport) Close() error {
 	t.mu.Lock()
 	idle := t.idle
 	t.idle, t.closed = nil, true
+	for c := range t.busy {
+		c.cut()
+	}
 	t.mu.Unlock()
 	var quits sync.WaitGroup
 	for _, c := range idle {
