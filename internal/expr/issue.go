@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/tertulia-crm/tertulia/internal/crm"
 )
 
 // Issue is one thing that the author of an expression has to mend.
@@ -60,7 +62,7 @@ func (s *issues) add(at position, format string, args ...any) {
 
 // unknown adds an issue about a name that does not exist and offers the nearest of those that do.
 func (s *issues) unknown(at position, message, name string, valid []string) {
-	near := nearest(name, valid)
+	near := crm.Nearest(name, valid)
 	switch {
 	case near != "":
 		s.suggest(at, message, near)
@@ -77,46 +79,8 @@ func (s *issues) suggest(at position, message, name string) {
 	s.list = append(s.list, Issue{Line: at.line, Column: at.column, Message: message, Nearest: name})
 }
 
-// nearest finds the valid name with the smallest edit distance, if that is at most a third of the name's length (and
-// one for short names). Of several it takes the first in alphabetical order.
-func nearest(name string, valid []string) string {
-	best, distance := "", max(1, len([]rune(name))/3)+1
-	for _, candidate := range sorted(valid) {
-		if d := editDistance(strings.ToLower(name), strings.ToLower(candidate)); d < distance {
-			best, distance = candidate, d
-		}
-	}
-	return best
-}
-
 func sorted(names []string) []string {
 	names = slices.Clone(names)
 	slices.Sort(names)
 	return names
-}
-
-// editDistance counts the characters to insert, delete, replace or swap with their neighbour (Damerau's distance,
-// restricted: no part is edited twice).
-func editDistance(from, to string) int {
-	a, b := []rune(from), []rune(to)
-	var before []int
-	previous, current := make([]int, len(b)+1), make([]int, len(b)+1)
-	for j := range previous {
-		previous[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		current[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := 1
-			if a[i-1] == b[j-1] {
-				cost = 0
-			}
-			current[j] = min(previous[j]+1, current[j-1]+1, previous[j-1]+cost)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				current[j] = min(current[j], before[j-2]+1)
-			}
-		}
-		before, previous, current = previous, current, make([]int, len(b)+1)
-	}
-	return previous[len(b)]
 }
