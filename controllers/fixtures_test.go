@@ -61,9 +61,11 @@ func newHome(t *testing.T) *home {
 func (h *home) tenant() *v1alpha1.CRMTenant {
 	return &v1alpha1.CRMTenant{
 		ObjectMeta: h.named("default"),
-		Spec:       v1alpha1.CRMTenantSpec{ID: h.id, DisplayName: "Velo", TimeZone: "Europe/Madrid", Locales: []v1alpha1.Locale{"es", "en"}, PublicURL: "https://crm.velo.example"},
+		Spec:       v1alpha1.CRMTenantSpec{ID: h.id, DisplayName: "Velo", TimeZone: "Europe/Madrid", Locales: []v1alpha1.Locale{"es", "en"}, PublicURL: h.publicURL()},
 	}
 }
+
+func (h *home) publicURL() string { return "https://" + h.namespace + ".example" }
 
 func (h *home) named(name string) metav1.ObjectMeta {
 	return metav1.ObjectMeta{Namespace: h.namespace, Name: name}

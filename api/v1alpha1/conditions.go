@@ -45,6 +45,10 @@ const (
 // Reasons of a CRMTenant's conditions.
 const (
 	ForeignDatabaseReason = "ForeignDatabase"
+	// IDTakenReason: another namespace's CRMTenant has the same spec.id.
+	IDTakenReason = "IDTaken"
+	// PublicURLTakenReason: another namespace's CRMTenant is reached at the same host.
+	PublicURLTakenReason  = "PublicURLTaken"
 	MigratingReason       = "Migrating"
 	MigrationFailedReason = "MigrationFailed"
 	// DatabaseRefusedReason: the server is there and says no.

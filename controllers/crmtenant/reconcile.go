@@ -13,6 +13,7 @@ import (
 	"github.com/tertulia-crm/tertulia/api/v1alpha1"
 	"github.com/tertulia-crm/tertulia/controllers/reconciling"
 	"github.com/tertulia-crm/tertulia/controllers/tenancy"
+	"github.com/tertulia-crm/tertulia/internal/credentials"
 	"github.com/tertulia-crm/tertulia/internal/store"
 )
 
@@ -49,6 +50,9 @@ func (r *Reconciler) settle(ctx context.Context, pass *reconciling.Pass, object 
 	if err != nil {
 		return err
 	}
+	if err := r.checkNeighbours(ctx, object); err != nil {
+		return err
+	}
 	found, err := r.gather(ctx, object)
 	if err != nil {
 		return err
@@ -68,11 +72,27 @@ func (r *Reconciler) settle(ctx context.Context, pass *reconciling.Pass, object 
 	if err := r.ensureAdmin(ctx, object, db); err != nil {
 		return err
 	}
-	if err := r.Credentials.SaveDatabase(object.Spec.ID, way.url); err != nil {
+	err = r.Credentials.SaveTenant(credentials.Tenant{
+		ID: object.Spec.ID, Namespace: object.Namespace, PublicURL: object.Spec.PublicURL, DatabaseURL: way.url,
+	})
+	if err != nil {
 		return fmt.Errorf("hand the database's login to workers and servers: %w", err)
 	}
 	report(pass, object, place, way)
 	return nil
+}
+
+// checkNeighbours refuses what another namespace's tenant has already. Everything after it may rely on the id: names of
+// roles and the credentials of workers and servers are made of it.
+func (r *Reconciler) checkNeighbours(ctx context.Context, object *v1alpha1.CRMTenant) error {
+	if err := r.Credentials.CheckTenant(object.Spec.ID, object.Namespace); err != nil {
+		return err
+	}
+	var all v1alpha1.CRMTenantList
+	if err := r.Client.List(ctx, &all); err != nil {
+		return fmt.Errorf("list the tenants: %w", err)
+	}
+	return planHost(object, all.Items)
 }
 
 // prepareDatabase makes, migrates and claims the database. Another tenant's is left before anything in it is touched.

@@ -21,7 +21,7 @@ func (r *Reconciler) release(ctx context.Context, pass *reconciling.Pass, object
 	// From here on no other controller can wake what goes to sleep.
 	place, known := r.Tenants.Close(ctx, object.Namespace)
 	if terminating {
-		if err := r.Credentials.Forget(object.Spec.ID); err != nil {
+		if err := r.Credentials.Forget(object.Spec.ID, object.Namespace); err != nil {
 			return err
 		}
 		return pass.Release(ctx)

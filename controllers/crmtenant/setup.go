@@ -17,6 +17,7 @@ import (
 	"github.com/tertulia-crm/tertulia/api/v1alpha1"
 	"github.com/tertulia-crm/tertulia/controllers/reconciling"
 	"github.com/tertulia-crm/tertulia/controllers/tenancy"
+	"github.com/tertulia-crm/tertulia/internal/credentials"
 	"github.com/tertulia-crm/tertulia/internal/store"
 )
 
@@ -37,12 +38,15 @@ type Reconciler struct {
 	Clock     func() time.Time
 }
 
-// DatabaseSink takes to workers and servers where a tenant's database is.
+// DatabaseSink takes to workers and servers who a tenant is and where its database is. An id belongs to one namespace:
+// the others get a *credentials.TakenError.
 type DatabaseSink interface {
-	// SaveDatabase names the URL with which they log in.
-	SaveDatabase(tenantID, url string) error
-	// Forget takes everything of a tenant away from them.
-	Forget(tenantID string) error
+	// CheckTenant tells whether a namespace may have the id.
+	CheckTenant(tenantID, namespace string) error
+	// SaveTenant takes everything to them but the logins of channels, which stay as they are.
+	SaveTenant(t credentials.Tenant) error
+	// Forget takes everything of a namespace's tenant away from them.
+	Forget(tenantID, namespace string) error
 }
 
 const databaseSecretIndex = "spec.database.secretRef.name"

@@ -11,6 +11,7 @@ import (
 	"github.com/tertulia-crm/tertulia/api/v1alpha1"
 	"github.com/tertulia-crm/tertulia/controllers/reconciling"
 	"github.com/tertulia-crm/tertulia/controllers/tenancy"
+	"github.com/tertulia-crm/tertulia/internal/credentials"
 	"github.com/tertulia-crm/tertulia/internal/store"
 )
 
@@ -30,6 +31,7 @@ func (e *migrationError) Unwrap() error { return e.err }
 // explain turns what can go wrong with a database into words for the author of a CRMTenant.
 func explain(err error) error {
 	var foreign *store.ErrForeignDatabase
+	var taken *credentials.TakenError
 	var migration *migrationError
 	switch {
 	case err == nil:
@@ -39,6 +41,11 @@ func explain(err error) error {
 			Reason: v1alpha1.ForeignDatabaseReason, After: releaseWait,
 			Message: fmt.Sprintf("The database belongs to tenant %q of namespace %q: name another database, or let a person release this one.",
 				foreign.ID, foreign.Namespace),
+		}
+	case errors.As(err, &taken):
+		return &reconciling.Stalled{
+			Reason: v1alpha1.IDTakenReason, After: releaseWait,
+			Message: fmt.Sprintf("spec.id %q is the tenant's of namespace %q: write a CRMTenant with another id.", taken.ID, taken.Namespace),
 		}
 	case errors.Is(err, store.ErrMigrating):
 		return &reconciling.Waiting{
@@ -71,6 +78,8 @@ func (r *Reconciler) tellNeighbours(ctx context.Context, namespace string, err e
 	switch {
 	case errors.As(err, &stalled) && stalled.Reason == v1alpha1.ForeignDatabaseReason:
 		r.Tenants.Refuse(ctx, namespace, "The CRMTenant's database belongs to another tenant.")
+	case errors.As(err, &stalled) && stalled.Reason == v1alpha1.IDTakenReason:
+		r.Tenants.Refuse(ctx, namespace, "The CRMTenant's id belongs to another tenant.")
 	case errors.As(err, &stalled):
 		r.tellTrouble(ctx, namespace, stalled.Reason)
 	case errors.As(err, &waiting):

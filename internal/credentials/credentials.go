@@ -3,6 +3,8 @@
 // operator:
 //
 //	tenant                     the tenant's id
+//	namespace                  of the tenant in the cluster, which alone may change the directory
+//	public-url                 where contacts reach the tenant's server
 //	database-url               the runtime role's URL
 //	channel.<name>.username    credentials of a channel
 //	channel.<name>.password
@@ -15,6 +17,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -23,7 +26,12 @@ import (
 
 // Tenant is the content of a tenant directory.
 type Tenant struct {
-	ID          string
+	ID string
+	// Namespace is whose tenant it is in the cluster; "" in a directory that no operator wrote.
+	Namespace string
+	// PublicURL is where contacts reach the tenant's server. It is read from here and not from the tenant's database, whose
+	// owner could name another tenant's host.
+	PublicURL   string
 	DatabaseURL string
 	Channels    map[string]Channel // by name; a channel without credentials is absent
 	// Digest changes when anything above does.
@@ -34,6 +42,15 @@ type Tenant struct {
 type Channel struct {
 	Username string
 	Password string
+}
+
+// HostOf is the host by which a public URL names its tenant, and "" for a URL with a path, which names it by that.
+func HostOf(publicURL string) string {
+	u, err := url.Parse(publicURL)
+	if err != nil || u.Path != "" {
+		return ""
+	}
+	return u.Host
 }
 
 // maxFile bounds what is read of one file; a URL or a password is far shorter.
@@ -48,7 +65,10 @@ func Read(dir string) (Tenant, error) {
 	if err != nil {
 		return Tenant{}, fmt.Errorf("read tenant directory %s: %w", dir, err)
 	}
-	tenant := Tenant{ID: files["tenant"], DatabaseURL: files["database-url"], Channels: map[string]Channel{}, Digest: digest(files)}
+	tenant := Tenant{
+		ID: files["tenant"], Namespace: files["namespace"], PublicURL: files["public-url"], DatabaseURL: files["database-url"],
+		Channels: map[string]Channel{}, Digest: digest(files),
+	}
 	if tenant.ID == "" || tenant.DatabaseURL == "" {
 		return Tenant{}, fmt.Errorf("read tenant directory %s: %w", dir, ErrIncomplete)
 	}

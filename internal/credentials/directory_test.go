@@ -11,6 +11,42 @@ import (
 	"github.com/tertulia-crm/tertulia/internal/credentials"
 )
 
+func velo(url string) credentials.Tenant {
+	return credentials.Tenant{ID: "velo", Namespace: "velo-ns", PublicURL: "https://crm.velo.example", DatabaseURL: url}
+}
+
+func TestDirectoryOfAnotherNamespaceIsLeftAlone(t *testing.T) {
+	d := &credentials.Directory{Root: t.TempDir()}
+	login := &credentials.Channel{Username: "u", Password: "p"}
+	if err := errors.Join(d.SaveTenant(velo("postgres://one")), d.SaveLogin("velo", "news", login)); err != nil {
+		t.Fatal(err)
+	}
+	before, err := credentials.Read(filepath.Join(d.Root, "velo"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	stranger := credentials.Tenant{ID: "velo", Namespace: "stranger", PublicURL: "https://stranger.example", DatabaseURL: "postgres://stranger"}
+	for what, err := range map[string]error{"saving": d.SaveTenant(stranger), "checking": d.CheckTenant("velo", "stranger")} {
+		var taken *credentials.TakenError
+		if !errors.As(err, &taken) || taken.Namespace != "velo-ns" {
+			t.Errorf("%s: got %v, want a TakenError that names velo-ns", what, err)
+		}
+	}
+	if err := d.Forget("velo", "stranger"); err != nil {
+		t.Errorf("a stranger ends: %v", err)
+	}
+	after, err := credentials.Read(filepath.Join(d.Root, "velo"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(before, after); diff != "" {
+		t.Errorf("a stranger changed the directory: -before +after:\n%s", diff)
+	}
+	if err := errors.Join(d.Forget("velo", "velo-ns"), d.SaveTenant(stranger)); err != nil {
+		t.Errorf("an id that its namespace has given up is free: %v", err)
+	}
+}
+
 func TestDirectoryChangesOnePartAndLeavesTheRest(t *testing.T) {
 	d := &credentials.Directory{Root: t.TempDir()}
 	login := &credentials.Channel{Username: "u", Password: "p"}
@@ -21,8 +57,8 @@ func TestDirectoryChangesOnePartAndLeavesTheRest(t *testing.T) {
 		t.Errorf("taking away what was never given: %v", err)
 	}
 	steps := []error{
-		d.SaveDatabase("velo", "postgres://one"), d.SaveLogin("velo", "news", login), d.SaveLogin("velo", "other", login),
-		d.SaveDatabase("velo", "postgres://two"), d.SaveLogin("velo", "other", nil),
+		d.SaveTenant(velo("postgres://one")), d.SaveLogin("velo", "news", login), d.SaveLogin("velo", "other", login),
+		d.SaveTenant(velo("postgres://two")), d.SaveLogin("velo", "other", nil),
 	}
 	if err := errors.Join(steps...); err != nil {
 		t.Fatal(err)
@@ -31,11 +67,12 @@ func TestDirectoryChangesOnePartAndLeavesTheRest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := credentials.Tenant{ID: "velo", DatabaseURL: "postgres://two", Channels: map[string]credentials.Channel{"news": *login}}
+	want := velo("postgres://two")
+	want.Channels = map[string]credentials.Channel{"news": *login}
 	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(credentials.Tenant{}, "Digest")); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
-	if err := d.Forget("velo"); err != nil {
+	if err := d.Forget("velo", "velo-ns"); err != nil {
 		t.Fatal(err)
 	}
 	if left, err := credentials.List(d.Root); err != nil || len(left) != 0 {

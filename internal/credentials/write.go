@@ -19,6 +19,11 @@ func Write(root string, t Tenant) error {
 		return fmt.Errorf("make tenant directory: %w", err)
 	}
 	wanted := map[string]string{"tenant": t.ID, "database-url": t.DatabaseURL}
+	for name, content := range map[string]string{"namespace": t.Namespace, "public-url": t.PublicURL} {
+		if content != "" {
+			wanted[name] = content
+		}
+	}
 	for name, c := range t.Channels {
 		wanted["channel."+name+".username"] = c.Username
 		wanted["channel."+name+".password"] = c.Password

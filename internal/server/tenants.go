@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"errors"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,8 +19,6 @@ import (
 const (
 	scanEvery    = time.Second
 	rereadEvery  = 30 * time.Second // a change that the directory's time does not show
-	refreshEvery = 5 * time.Minute  // of what the database says about the tenant
-	retryEvery   = 5 * time.Second  // while its database is away
 	queryTimeout = 5 * time.Second
 	// maxImports is how many imports of a tenant run or wait at a time; each holds a connection.
 	maxImports = 3
@@ -36,11 +33,10 @@ type tenant struct {
 	cancel  context.CancelFunc
 	imports chan struct{} // one for each import that runs
 
-	host    atomic.Pointer[string] // of the public URL, where it has no path
-	key     atomic.Pointer[[]byte] // of links
-	stale   atomic.Bool            // people or events changed since the segments were last asked for
-	busy    atomic.Bool            // a background query runs
-	checked time.Time              // when the database was last asked about the tenant; of the scanning goroutine
+	host  string                 // of the public URL, where it has no path
+	key   atomic.Pointer[[]byte] // of links
+	stale atomic.Bool            // people or events changed since the segments were last asked for
+	busy  atomic.Bool            // a background query runs
 }
 
 // tenants are those of the directories.
@@ -76,7 +72,7 @@ func (ts *tenants) byHost(host string) *tenant {
 	ts.mu.RLock()
 	defer ts.mu.RUnlock()
 	for _, t := range ts.byID {
-		if known := t.host.Load(); known != nil && *known != "" && strings.EqualFold(*known, host) {
+		if t.host != "" && strings.EqualFold(t.host, host) {
 			return t
 		}
 	}
@@ -130,7 +126,7 @@ func (ts *tenants) scan(ctx context.Context) {
 		}
 	}
 	for _, t := range ts.all() {
-		ts.attend(t, now)
+		ts.attend(t)
 	}
 	ts.scanned.Store(true)
 }
@@ -199,7 +195,7 @@ func (ts *tenants) open(ctx context.Context, c credentials.Tenant) {
 		ts.log.Error(err, "Cannot open tenant", "tenant", c.ID)
 		return
 	}
-	t := &tenant{id: c.ID, db: db, digest: c.Digest, imports: make(chan struct{}, maxImports)}
+	t := &tenant{id: c.ID, host: credentials.HostOf(c.PublicURL), db: db, digest: c.Digest, imports: make(chan struct{}, maxImports)}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	ts.mu.Lock()
 	ts.byID[c.ID] = t
@@ -216,42 +212,18 @@ func (ts *tenants) remove(t *tenant) {
 	ts.work.Go(t.db.Close)
 }
 
-// attend does what is due for a tenant: it asks for the segments' evaluation after changes, at most once a second
-// however many requests made them, and keeps what routing needs to know.
-func (ts *tenants) attend(t *tenant, now time.Time) {
-	due := refreshEvery
-	if t.host.Load() == nil {
-		due = retryEvery
-	}
-	look := now.Sub(t.checked) >= due
-	if !look && !t.stale.Load() || !t.busy.CompareAndSwap(false, true) {
+// attend asks for the evaluation of a tenant's segments after changes, at most once a second however many requests made
+// them.
+func (ts *tenants) attend(t *tenant) {
+	if !t.stale.Load() || !t.busy.CompareAndSwap(false, true) {
 		return
-	}
-	if look {
-		t.checked = now
 	}
 	ts.work.Go(func() {
 		defer t.busy.Store(false)
 		ctx, cancel := context.WithTimeout(t.ctx, queryTimeout)
 		defer cancel()
-		if look {
-			t.look(ctx)
-		}
 		t.askRefresh(ctx)
 	})
-}
-
-// look reads at which host the tenant is served. Without an answer the last one stays.
-func (t *tenant) look(ctx context.Context) {
-	known, err := t.db.LoadTenant(ctx)
-	if err != nil {
-		return
-	}
-	host := ""
-	if u, err := url.Parse(known.PublicURL); err == nil && u.Path == "" {
-		host = u.Host
-	}
-	t.host.Store(&host)
 }
 
 func (t *tenant) askRefresh(ctx context.Context) {

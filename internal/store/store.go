@@ -103,7 +103,11 @@ func IsUnavailable(err error) bool {
 		return false
 	}
 	var pg *pgconn.PgError
+	var connect *pgconn.ConnectError
 	if errors.As(err, &pg) {
+		if pg.Code == "55000" { // while connecting: the database admits nobody at the moment
+			return errors.As(err, &connect)
+		}
 		switch pg.Code {
 		case "57P01", "57P02", "57P03", // shutdown, crash, starting up
 			"53300",          // too many connections
@@ -113,7 +117,6 @@ func IsUnavailable(err error) bool {
 		return pg.Code[:2] == "08"
 	}
 	var network net.Error
-	var connect *pgconn.ConnectError
 	return errors.As(err, &network) || errors.As(err, &connect) || pgconn.SafeToRetry(err) ||
 		errors.Is(err, net.ErrClosed) || isLostConnection(err)
 }
