@@ -69,7 +69,7 @@ func (a *Applier) applyAll(ctx context.Context, todo []application) []Problem {
 	records = records[:0]
 	for _, next := range todo {
 		if err := a.apply(ctx, next); err != nil {
-			problems = append(problems, next.problem(unknownField(next.GetKind(), message(err))))
+			problems = append(problems, next.problem(plainField(next.GetKind(), message(err))))
 			continue
 		}
 		records = append(records, next.record(true))
@@ -181,24 +181,31 @@ func ours(o *unstructured.Unstructured) bool {
 	})
 }
 
-// undeclared is how server-side apply names a field that a kind does not have; the path begins with a dot.
-var undeclared = regexp.MustCompile(`^failed to create typed patch object \([^)]*\): \.?(\S+): field not declared in schema$`)
+var (
+	// mistyped is how server-side apply begins what it says of a field that does not fit its kind; the path follows a dot.
+	mistyped = regexp.MustCompile(`^failed to create typed patch object \([^)]*\): \.?([^:]+): `)
+	// gotValue is how it shows a value.
+	gotValue = regexp.MustCompile(`&value\.valueUnstructured\{Value:(.*)\}`)
+	// indices are the places in lists of a field's path, such as [0] and [locale="es"]; kubectl explain goes without.
+	indices = regexp.MustCompile(`\[[^]]*\]`)
+)
 
-// unknownField says in a manifest author's words that a field is not known, and how to see which are.
-func unknownField(kind string, err error) error {
-	found := undeclared.FindStringSubmatch(err.Error())
+// plainField says in a manifest author's words what is wrong with a field, and how to see which fields there are.
+func plainField(kind string, err error) error {
+	found := mistyped.FindStringSubmatch(err.Error())
 	if found == nil {
 		return err
 	}
-	parent := strings.ToLower(kind)
-	if cut := strings.LastIndexByte(found[1], '.'); cut > 0 {
-		parent += "." + indices.ReplaceAllString(found[1][:cut], "")
+	field, wrong := found[1], strings.TrimPrefix(err.Error(), found[0])
+	if wrong != "field not declared in schema" {
+		return fmt.Errorf("%s: %s", field, gotValue.ReplaceAllString(wrong, "$1"))
 	}
-	return fmt.Errorf("%s: %s has no such field; kubectl explain %s lists those it has", found[1], kind, parent)
+	parent := strings.ToLower(kind)
+	if cut := strings.LastIndexByte(field, '.'); cut > 0 {
+		parent += "." + indices.ReplaceAllString(field[:cut], "")
+	}
+	return fmt.Errorf("%s: %s has no such field; kubectl explain %s lists those it has", field, kind, parent)
 }
-
-// indices are the places in lists of a field's path, such as [0] and [name="a"]; kubectl explain goes without.
-var indices = regexp.MustCompile(`\[[^]]*\]`)
 
 // message keeps of an API error what its author wrote.
 func message(err error) error {

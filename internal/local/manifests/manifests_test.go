@@ -154,6 +154,11 @@ func TestProblems(t *testing.T) {
 			func(f *fixture) string { return segment(f.namespace, "macth") },
 			[]string{"bad.yaml: Segment ", "/s: spec.macth: Segment has no such field; kubectl explain segment.spec lists those it has"},
 		},
+		"WrongType": {
+			"a number where a text is meant, as YAML makes one of what looks like it",
+			func(f *fixture) string { return strings.Replace(segment(f.namespace, "match"), "'true'", "3", 1) },
+			[]string{"bad.yaml: Segment ", "/s: spec.match: expected string, got 3"},
+		},
 		"UnknownKind": {
 			"a kind that the API server does not know",
 			func(f *fixture) string { return strings.Replace(segment(f.namespace, "match"), "Segment", "Segmnt", 1) },
