@@ -8,6 +8,7 @@ import (
 	"mime"
 	"net/mail"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -180,12 +181,15 @@ func isPrintableASCII(s string) bool {
 
 // encodeSubject folds a subject, and encodes it (RFC 2047) where it is not plain ASCII.
 func encodeSubject(s string) string {
+	const name = "Subject: "
 	s = oneLine(s)
 	if isPrintableASCII(s) {
-		if strings.Contains(s, "=?") {
+		// A word that is longer than a line cannot be folded; encoded words can follow one another without a blank in what they say.
+		tooLong := func(word string) bool { return len(name)+len(word) > maxLine }
+		if strings.Contains(s, "=?") || slices.ContainsFunc(strings.Split(s, " "), tooLong) {
 			s = asWords(s)
 		}
-		return fold(s, len("Subject: "))
+		return fold(s, len(name))
 	}
 	encoder := mime.QEncoding
 	if 2*countASCII(s) < utf8.RuneCountInString(s) {
