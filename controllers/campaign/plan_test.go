@@ -88,9 +88,31 @@ func TestPhaseAndHealth(t *testing.T) {
 	}
 }
 
-func TestHealthNamesTheRelaysReply(t *testing.T) {
-	got := planHealth(store.SendStatus{State: campaign.Sending, PutOff: true, PutOffCode: "4.7.1"})
-	if want := "The relay asks to be tried again later (4.7.1): what waits is tried again after a minute, then with growing pauses."; got.message != want {
-		t.Errorf("got %q, want %q", got.message, want)
+func TestHealthMessage(t *testing.T) {
+	tests := map[string]struct {
+		reason string
+		send   store.SendStatus
+		want   string
+	}{
+		"put off": {
+			"the relay's code tells a greylist from a full mailbox", store.SendStatus{State: campaign.Sending, PutOff: true, PutOffCode: "4.7.1"},
+			"The relay asks to be tried again later (4.7.1): what waits is tried again after a minute, then with growing pauses.",
+		},
+		"all sent": {"nothing is left to look into", store.SendStatus{State: campaign.Completed, Sent: 3}, "Every outcome is known."},
+		"refused": {
+			"who reads only the message learns of them", store.SendStatus{State: campaign.Completed, Sent: 3, Failed: 2},
+			"Every outcome is known. The relay refused 2 for good, or put them off for too long.",
+		},
+		"ambiguous": {
+			"what may have arrived is not known", store.SendStatus{State: campaign.Completed, Sent: 3, Ambiguous: 16},
+			"Every outcome is known but of 16: a worker or a connection died on them, they may have arrived, and they are not sent again.",
+		},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			if got := planHealth(tc.send); got.message != tc.want {
+				t.Errorf("%s: got %q, want %q", tc.reason, got.message, tc.want)
+			}
+		})
 	}
 }

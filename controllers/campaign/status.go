@@ -90,7 +90,7 @@ func planHealth(send store.SendStatus) health {
 			"The starting deadline passed before the send could begin, and nothing was sent: set another schedule to send it after all.",
 		}
 	case send.State.Final():
-		return health{true, v1alpha1.DeliveringReason, "Every outcome is known."}
+		return health{true, v1alpha1.DeliveringReason, planEnd(send)}
 	case send.ChannelTrouble != "":
 		return health{false, v1alpha1.ChannelTroubleReason, send.ChannelTrouble}
 	case send.Stopped && !send.Suspended:
@@ -100,6 +100,19 @@ func planHealth(send store.SendStatus) health {
 		return health{true, v1alpha1.DeliveringReason, putOff(send.PutOffCode)}
 	}
 	return health{true, v1alpha1.DeliveringReason, orDefault(send.Message, "Nothing holds the delivery up.")}
+}
+
+// planEnd tells how a send ended, and what of it a person may want to look into.
+func planEnd(send store.SendStatus) string {
+	message := "Every outcome is known."
+	if send.Ambiguous > 0 {
+		message = fmt.Sprintf("Every outcome is known but of %d: a worker or a connection died on them, they may have arrived, and they are not sent again.",
+			send.Ambiguous)
+	}
+	if send.Failed > 0 {
+		message += fmt.Sprintf(" The relay refused %d for good, or put them off for too long.", send.Failed)
+	}
+	return message
 }
 
 // putOff tells why messages wait that nothing here holds up.
@@ -141,7 +154,7 @@ func tellPhase(pass *reconciling.Pass, phase v1alpha1.CampaignPhase, health heal
 	case v1alpha1.CampaignHeld, v1alpha1.CampaignExpired:
 		pass.Happened(corev1.EventTypeWarning, string(phase), health.message)
 	case v1alpha1.CampaignCompleted:
-		pass.Happened(corev1.EventTypeNormal, string(phase), "Every outcome is known.")
+		pass.Happened(corev1.EventTypeNormal, string(phase), health.message)
 	case v1alpha1.CampaignScheduled, v1alpha1.CampaignFreezing, v1alpha1.CampaignPaused:
 	}
 }
