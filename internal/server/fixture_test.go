@@ -287,7 +287,7 @@ func (f *fixture) exec(query string, arguments ...any) {
 func (f *fixture) versions() []string {
 	f.t.Helper()
 	var all []string
-	for _, table := range []string{"contact", "identifier", "identifier_link", "consent", "event", "event_key"} {
+	for _, table := range []string{"contact", "identifier", "identifier_link", "consent", "refusal", "event", "event_key"} {
 		all = append(all, f.rows("select '"+table+"', ctid::text, xmin::text, xmax::text from "+table+" order by 2")...)
 	}
 	return all

@@ -88,6 +88,24 @@ func TestUnsubscribe(t *testing.T) {
 	}
 }
 
+// TestUnsubscribeRefusesTheAddress has a person say no to a mail: it went to an address, which another contact may have.
+func TestUnsubscribeRefusesTheAddress(t *testing.T) {
+	f := newFixture(t)
+	link := f.mail("es")
+	f.exec(`insert into ledger (send_id, seq, contact_id, address_hash, state)
+		select 1, 1, 1, keyed_hash(key, 'ana@example.com'), 'sent' from secret_key where purpose = 'address'`)
+	for range 2 {
+		if got := f.visit(http.MethodPost, link, ""); got.status != http.StatusOK {
+			t.Fatalf("status %d", got.status)
+		}
+	}
+	refused := f.rows(`select r.purpose, r.source, r.address_hash = keyed_hash(k.key, 'ana@example.com')
+		from refusal r, secret_key k where k.purpose = 'address'`)
+	if diff := cmp.Diff([]string{"newsletter|unsubscribe|true"}, refused); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+}
+
 func TestLookingUnsubscribesNobody(t *testing.T) {
 	f := newFixture(t)
 	link := f.mail("es")

@@ -50,7 +50,8 @@ func (db *DB) FindSubscription(ctx context.Context, sendID, contactID int64) (Su
 	return s, nil
 }
 
-// Unsubscribe records that a contact withdraws the consent for the purpose of a send. When it returns nil the decision
+// Unsubscribe records that a contact withdraws the consent for the purpose of a send, and that the address which the
+// send's mail went to refuses it, whichever other contact has that address now or later. When it returns nil the decision
 // is on disk. No import overrides it. To withdraw twice changes nothing.
 func (db *DB) Unsubscribe(ctx context.Context, sendID, contactID int64) error {
 	err := db.InTx(ctx, func(tx pgx.Tx) error {
@@ -66,6 +67,15 @@ func (db *DB) Unsubscribe(ctx context.Context, sendID, contactID int64) error {
 			on conflict (contact_id, purpose) do update
 			set granted = false, by_contact = true, source = excluded.source, recorded_at = now()
 			where consent.granted or not consent.by_contact`, sendID, contactID, SourceUnsubscribe)
+		if err != nil {
+			return err
+		}
+		_, err = tx.Exec(ctx, `
+			insert into refusal (address_hash, purpose, source)
+			select distinct l.address_hash, s.purpose, $3 from send s join ledger l on l.send_id = s.id
+			where s.id = $1 and l.send_id = $1 and l.contact_id = $2 and l.address_hash is not null
+				and not exists (select from refusal r where r.address_hash = l.address_hash and r.purpose = s.purpose)
+			on conflict do nothing`, sendID, contactID, SourceUnsubscribe)
 		return err
 	})
 	if err != nil {

@@ -235,12 +235,13 @@ func insertLedger(ctx context.Context, tx pgx.Tx, s OpenSend, variants []SendVar
 			select contact_id, keyed_hash(key, value) hash from address cross join secret_key where purpose = 'address'
 		), judged as (
 			select a.contact_id, h.hash, case
-				when not coalesce(k.granted, false) then 'NoConsent'
+				when not coalesce(k.granted, false) or r.address_hash is not null then 'NoConsent'
 				when h.hash is null then 'NoAddress'
 				when x.address_hash is not null then 'Suppressed' end reason
 			from frozen_audience a
 			left join consent k on k.contact_id = a.contact_id and k.purpose = (select purpose from send where id = $1)
 			left join hashed h on h.contact_id = a.contact_id
+			left join refusal r on r.address_hash = h.hash and r.purpose = (select purpose from send where id = $1)
 			left join suppression x on x.address_hash = h.hash
 		), ranked as (
 			select contact_id, hash, reason, row_number() over (partition by hash, reason is null order by contact_id) place from judged

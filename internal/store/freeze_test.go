@@ -51,6 +51,12 @@ func TestFreeze(t *testing.T) {
 			prepare: "insert into suppression (address_hash, reason, source) select keyed_hash(key, 'c1@people.example'), 'bounced', 'test' from secret_key where purpose = 'address'",
 			state:   campaign.Sending, want: "planned 2 sent 0 failed 0 ambiguous 0 pending 1 Suppressed 1",
 		},
+		"RefusedAddress": {
+			why: "who said no in a mail to their address is not written to on account of another contact", people: 3,
+			prepare: "insert into refusal (address_hash, purpose, source) select keyed_hash(key, i.value), p, 'unsubscribe' from secret_key, identifier i," +
+				" unnest(array['newsletter', 'offers']) p where secret_key.purpose = 'address' and (i.value, p) in (('c1@people.example', 'newsletter'), ('c2@people.example', 'offers'))",
+			state: campaign.Sending, want: "planned 3 sent 0 failed 0 ambiguous 0 pending 2 NoConsent 1",
+		},
 		"SharedAddress": {
 			why: "two contacts that share an address get one message", people: 3,
 			prepare: "update identifier_link set verified = false, identifier_id = (select identifier_id from identifier_link where contact_id = 1) where contact_id <= 2",

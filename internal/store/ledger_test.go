@@ -249,6 +249,11 @@ func TestIntentChecksAgain(t *testing.T) {
 			change: "insert into suppression (address_hash, reason, source) select keyed_hash(key, 'c2@people.example'), 'bounced', 'test' from secret_key where purpose = 'address'",
 			want:   "planned 3 sent 2 failed 0 ambiguous 0 pending 0 Suppressed 1", to: []string{"c1@people.example", "c3@people.example"},
 		},
+		"Refused": {
+			why:    "the address said no in another campaign's mail to another contact",
+			change: "insert into refusal (address_hash, purpose, source) select keyed_hash(key, 'c2@people.example'), 'newsletter', 'unsubscribe' from secret_key where purpose = 'address'",
+			want:   "planned 3 sent 2 failed 0 ambiguous 0 pending 0 NoConsent 1", to: []string{"c1@people.example", "c3@people.example"},
+		},
 		"AddressGone": {
 			why:    "the address was removed",
 			change: "delete from identifier_link where contact_id = 2",

@@ -156,6 +156,8 @@ func intentSQL(attributes []crm.Attribute) string {
 		select d.*, a.address, h.hash, case
 			when not coalesce(k.granted, false) then 'NoConsent'
 			when a.address is null then 'NoAddress'
+			when exists (select from refusal r where r.address_hash = h.hash
+				and r.purpose = (select purpose from send where id = $1)) then 'NoConsent'
 			when exists (select from suppression x where x.address_hash = h.hash) then 'Suppressed'
 			when h.hash is distinct from d.address_hash then 'moved'
 			else 'intent' end verdict

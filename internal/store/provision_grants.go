@@ -45,6 +45,7 @@ var runtimeAccess = map[string]access{
 	"identifier_link": data,
 	"consent":         data,
 	"suppression":     data,
+	"refusal":         {privileges: []string{"INSERT", "SELECT"}},
 	"event":           data,
 	"event_key":       data,
 	"segment_member":  data,
