@@ -136,15 +136,6 @@ func recipient(address string) (string, error) {
 	return (&mail.Address{Address: address}).String(), nil
 }
 
-// AddressDomain is the domain of a mailbox such as Velo <hola@velo.example>, for MessageID; "" where there is none.
-func AddressDomain(mailbox string) string {
-	a, err := mail.ParseAddress(mailbox)
-	if err != nil {
-		return ""
-	}
-	return a.Address[strings.LastIndexByte(a.Address, '@')+1:]
-}
-
 func isMessageID(s string) bool {
 	if len(s) < 5 || len(s) > 250 || s[0] != '<' || s[len(s)-1] != '>' || strings.Count(s, "@") != 1 {
 		return false
@@ -195,8 +186,12 @@ func encodeSubject(s string) string {
 	if 2*countASCII(s) < utf8.RuneCountInString(s) {
 		encoder = mime.BEncoding
 	}
-	// A word never holds a blank, so these are the ones between words.
-	return strings.ReplaceAll(encoder.Encode("utf-8", s), " ", "\r\n ")
+	// A word never holds a blank, so these are the ones between words. Package mime does not count the header's name.
+	words := strings.Split(encoder.Encode("utf-8", s), " ")
+	if len(name)+len(words[0]) > maxLine {
+		words[0] = "\r\n " + words[0]
+	}
+	return strings.Join(words, "\r\n ")
 }
 
 // asWords encodes ASCII that could be taken for encoded words, which package mime leaves as it is.
