@@ -54,13 +54,13 @@ func (r *chunkRun) run(ctx, drain context.Context) {
 			continue
 		}
 		r.handOver(ctx, batch, judged)
-		// A single message that tries a channel in trouble decides about the rest.
-		for (r.inFlight == batchesInFlight || (r.inFlight > 0 && limit == 1)) && r.collect(drain) {
+		most := batchesInFlight - 1
+		if limit == 1 {
+			most = 0 // a single message that tries a channel in trouble decides about the rest
 		}
+		r.collect(drain, most)
 	}
-	for r.inFlight > 0 && r.collect(drain) {
-	}
-	if r.inFlight > 0 {
+	if !r.collect(drain, 0) {
 		r.abandon()
 	}
 	r.finish(drain)
@@ -195,16 +195,18 @@ func (r *chunkRun) settle(a store.Attempt, result deliver.Result) store.Settleme
 // seedOf spreads the retries of neighbouring rows.
 func seedOf(sendID, seq int64) uint64 { return uint64(sendID)<<32 ^ uint64(seq) } //nolint:gosec // any bits will do
 
-// collect waits for a batch in flight. It returns false when the grace period is over first.
-func (r *chunkRun) collect(drain context.Context) bool {
-	select {
-	case settlements := <-r.done:
-		r.inFlight--
-		r.known = append(r.known, settlements...)
-		return true
-	case <-drain.Done():
-		return false
+// collect waits until at most so many batches are in flight. It returns false when ctx ends first.
+func (r *chunkRun) collect(ctx context.Context, most int) bool {
+	for r.inFlight > most {
+		select {
+		case settlements := <-r.done:
+			r.inFlight--
+			r.known = append(r.known, settlements...)
+		case <-ctx.Done():
+			return false
+		}
 	}
+	return true
 }
 
 // abandon ends the hand-overs that the grace period was too short for. What was not offered is pending again, and only a
@@ -214,8 +216,7 @@ func (r *chunkRun) abandon() {
 	go func() { _ = r.transport.Close() }() // it waits for QUIT to be answered
 	limit, cancel := context.WithTimeout(context.Background(), abandonTimeout)
 	defer cancel()
-	for r.inFlight > 0 && r.collect(limit) {
-	}
+	r.collect(limit, 0)
 }
 
 // finish writes the last outcomes and gives the chunk back. While the database cannot be used it keeps what it knows and
