@@ -2,7 +2,6 @@ package crmtenant
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"time"
@@ -178,16 +177,12 @@ func (r *Reconciler) ensureAdmin(ctx context.Context, object *v1alpha1.CRMTenant
 		return err
 	}
 	if token == "" {
-		if token, err = randomText(); err != nil {
-			return err
-		}
-		token = "tt_" + token
+		token = store.NewToken()
 	}
 	data := map[string]string{tokenKey: token, serverKey: planServer(object.Spec, r.ServerURL)}
 	if err := r.saveSecret(ctx, object, adminSecret, data); err != nil {
 		return err
 	}
-	hash := sha256.Sum256([]byte(token))
-	_, err = db.EnsureAdminToken(ctx, hash[:])
+	_, err = db.EnsureAdminToken(ctx, store.HashToken(token))
 	return err
 }

@@ -36,7 +36,7 @@ type shop struct {
 
 func newShop(t *testing.T) *shop {
 	t.Helper()
-	s := &shop{t: t, db: storetest.New(t), dir: t.TempDir(), token: server.NewToken()}
+	s := &shop{t: t, db: storetest.New(t), dir: t.TempDir(), token: store.NewToken()}
 	ctx := context.Background()
 	_, err := s.db.SaveTenant(ctx, store.Tenant{ID: "velo", Namespace: "velo", DisplayName: "Velo", TimeZone: "UTC", Locales: []string{"es"}})
 	if err == nil {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"reflect"
+	"strconv"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
@@ -63,16 +64,35 @@ func describeImport(api *huma.OpenAPI) {
 			Name: "source", In: "query", Required: true, Schema: &huma.Schema{Type: "string"}, Description: "Whose ids external_id holds, such as shop.",
 		}},
 		RequestBody: &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"text/csv": {Schema: &huma.Schema{Type: "string"}}}},
-		Responses: map[string]*huma.Response{"200": {
-			Description: "Lines of JSON", Content: map[string]*huma.MediaType{"application/x-ndjson": {Schema: line}},
-		}},
+		Responses:   importResponses(line, api.Components.Schemas.Schema(reflect.TypeFor[huma.ErrorModel](), true, "")),
 	})
+}
+
+// importResponses are the answers of an import. Once its 200 has begun, what goes wrong is its last line.
+func importResponses(line, problem *huma.Schema) map[string]*huma.Response {
+	responses := map[string]*huma.Response{"200": {
+		Description: "Lines of JSON", Content: map[string]*huma.MediaType{"application/x-ndjson": {Schema: line}},
+	}}
+	for status, description := range map[int]string{
+		http.StatusBadRequest:           "The file broke off within its header.",
+		http.StatusUnauthorized:         "The token is missing, unknown, expired or revoked.",
+		http.StatusForbidden:            "The token lacks the scope.",
+		http.StatusUnsupportedMediaType: "The file is no text in CSV, or in another encoding than UTF-8.",
+		http.StatusUnprocessableEntity:  "The source or the file's header cannot be used: errors says why, column by column. Nothing was imported.",
+		http.StatusTooManyRequests:      "Too many imports of the tenant run at a time: try again when one has ended.",
+		http.StatusServiceUnavailable:   "The tenant's database cannot be reached. Nothing was imported: try again later.",
+	} {
+		responses[strconv.Itoa(status)] = &huma.Response{
+			Description: description, Content: map[string]*huma.MediaType{"application/problem+json": {Schema: problem}},
+		}
+	}
+	return responses
 }
 
 // itemResult tells what became of one item of a batch.
 type itemResult struct {
 	Index  int    `json:"index" doc:"The item's place in the request, from 0."`
-	Status string `json:"status" enum:"created,updated,unchanged,accepted,duplicate,rejected"`
+	Status string `json:"status" enum:"created,updated,unchanged,accepted,duplicate,rejected" doc:"What became of it."`
 	ID     string `json:"id,omitempty" doc:"The contact's public id."`
 	Error  string `json:"error,omitempty" doc:"Why the item was rejected, and how to mend it."`
 }

@@ -282,7 +282,7 @@ func TestTokensAndScopes(t *testing.T) {
 		_ = json.Unmarshal([]byte(got.body), &made)
 		return made.Token, got
 	}
-	tokens := map[string]string{"": "", "unknown": server.NewToken(), "admin": f.token}
+	tokens := map[string]string{"": "", "unknown": store.NewToken(), "admin": f.token}
 	for _, scope := range server.Scopes[1:] {
 		token, got := make(`{"name": "` + strings.ReplaceAll(scope, ":", "-") + `", "scopes": ["` + scope + `"]}`)
 		if got.status != http.StatusCreated || !strings.HasPrefix(token, "ttl_") || len(token) != 47 {
@@ -290,7 +290,7 @@ func TestTokensAndScopes(t *testing.T) {
 		}
 		tokens[scope] = token
 	}
-	expired := server.NewToken()
+	expired := store.NewToken()
 	past := time.Now().Add(-time.Second)
 	if _, err := f.db.CreateToken(context.Background(), store.Token{Name: "expired", Scopes: []string{"admin"}, ExpiresAt: &past}, store.HashToken(expired)); err != nil {
 		t.Fatal(err)
@@ -379,6 +379,57 @@ func TestTokensEnd(t *testing.T) {
 	}
 	if got := create(`{"name": "shop", "scopes": ["events:write"]}`); got.status != http.StatusCreated {
 		t.Errorf("the name is free again: status %d: %s", got.status, got.body)
+	}
+}
+
+// TestOpenAPITellsAnAuthorEverything reads the description as who writes a client does.
+func TestOpenAPITellsAnAuthorEverything(t *testing.T) {
+	f := newFixture(t)
+	type schema struct {
+		Description string
+		Enum        []string
+		Items       *struct{ Enum []string }
+	}
+	var document struct {
+		Paths map[string]map[string]struct {
+			Summary   string
+			Security  []map[string][]string
+			Responses map[string]struct{ Content map[string]any }
+		}
+		Components struct {
+			Schemas map[string]struct{ Properties map[string]schema }
+		}
+	}
+	f.requestAs("", http.MethodGet, f.base+"/openapi.json", "").json(t, &document)
+	for path, methods := range document.Paths {
+		for method, operation := range methods {
+			for _, status := range []string{"401", "403", "503"} {
+				if _, ok := operation.Responses[status].Content["application/problem+json"]; !ok {
+					t.Errorf("%s %s: the answer %s is no described problem", method, path, status)
+				}
+			}
+			for _, alternative := range operation.Security {
+				if scopes := alternative["bearer"]; len(scopes) != 1 {
+					t.Errorf("%s %s: %v reads as if a token needed all of these scopes", method, path, scopes)
+				}
+			}
+		}
+	}
+	for _, status := range []string{"400", "415", "422", "429"} {
+		if _, ok := document.Paths["/v1/imports/contacts"]["post"].Responses[status]; !ok {
+			t.Errorf("an import's answer %s is not described", status)
+		}
+	}
+	for name, s := range document.Components.Schemas {
+		for property, p := range s.Properties {
+			if p.Description == "" {
+				t.Errorf("%s.%s is not described", name, property)
+			}
+		}
+	}
+	scopes := document.Components.Schemas["CreateTokenInputBody"].Properties["scopes"].Items
+	if scopes == nil || !cmp.Equal(scopes.Enum, server.Scopes) {
+		t.Errorf("scopes: %+v", scopes)
 	}
 }
 

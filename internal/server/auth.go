@@ -28,9 +28,14 @@ var Scopes = []string{scopeAdmin, scopeContactsRead, scopeContactsWrite, scopeEv
 // bearer is the name of the API's security scheme.
 const bearer = "bearer"
 
-// requires is the security of an operation: a token with one of these scopes, or admin.
+// requires is the security of an operation: a token with one of these scopes, or admin. Each is an alternative of its own:
+// OpenAPI reads scopes that stand together as all needed.
 func requires(scopes ...string) []map[string][]string {
-	return []map[string][]string{{bearer: scopes}}
+	var alternatives []map[string][]string
+	for _, scope := range scopes {
+		alternatives = append(alternatives, map[string][]string{bearer: {scope}})
+	}
+	return alternatives
 }
 
 // authorize answers the request unless its token is in force and has one of the scopes. It tells whether it has.
@@ -80,15 +85,13 @@ func bearerToken(r *http.Request) (string, bool) {
 	return token, ok && strings.EqualFold(scheme, "bearer") && token != "" && len(token) <= maxToken
 }
 
-// authorizeOperation is authorize for operations of the described API.
+// authorizeOperation is authorize for operations of the described API. One that names no scope is for admin alone.
 func authorizeOperation(ctx huma.Context, next func(huma.Context)) {
-	for _, need := range ctx.Operation().Security {
-		if scopes, ok := need[bearer]; ok {
-			r, w := humago.Unwrap(ctx)
-			if !authorize(w, r, scopes) {
-				return
-			}
-		}
+	var scopes []string
+	for _, alternative := range ctx.Operation().Security {
+		scopes = append(scopes, alternative[bearer]...)
 	}
-	next(ctx)
+	if r, w := humago.Unwrap(ctx); authorize(w, r, scopes) {
+		next(ctx)
+	}
 }

@@ -16,20 +16,20 @@ import (
 
 type putContactsInput struct {
 	Body struct {
-		Source        string               `json:"source,omitempty" doc:"Whose ids external_id holds, such as shop. Default: api."`
+		Source        string               `json:"source,omitempty" doc:"Whose ids external_id holds, such as shop. Default: api." example:"shop"`
 		EmailVerified bool                 `json:"email_verified,omitempty" doc:"The source has verified the addresses: each identifies its person."`
 		PhoneVerified bool                 `json:"phone_verified,omitempty" doc:"Likewise for telephone numbers."`
-		Contacts      []intake.ContactItem `json:"contacts" minItems:"1" maxItems:"1000"`
+		Contacts      []intake.ContactItem `json:"contacts" minItems:"1" maxItems:"1000" doc:"Each is created, updated or left as it is."`
 	}
 }
 
 type putContactsOutput struct {
 	Body struct {
-		Created   int          `json:"created"`
-		Updated   int          `json:"updated"`
-		Unchanged int          `json:"unchanged"`
-		Rejected  int          `json:"rejected"`
-		Results   []itemResult `json:"results"`
+		Created   int          `json:"created" doc:"People who are new."`
+		Updated   int          `json:"updated" doc:"People of whom something changed."`
+		Unchanged int          `json:"unchanged" doc:"People of whom all was known."`
+		Rejected  int          `json:"rejected" doc:"Items that could not be used."`
+		Results   []itemResult `json:"results" doc:"One for each item, in their order."`
 	}
 }
 
@@ -42,31 +42,31 @@ type contactOutput struct {
 }
 
 type contactBody struct {
-	ID          string                     `json:"id"`
-	Locale      string                     `json:"locale,omitempty"`
-	TimeZone    string                     `json:"time_zone,omitempty"`
-	Tags        []string                   `json:"tags"`
-	Attributes  map[string]intake.Value    `json:"attributes"`
-	Identifiers []contactIdentifier        `json:"identifiers"`
+	ID          string                     `json:"id" doc:"The contact's public id." format:"uuid"`
+	Locale      string                     `json:"locale,omitempty" doc:"A BCP 47 language tag."`
+	TimeZone    string                     `json:"time_zone,omitempty" doc:"A zone of the IANA database."`
+	Tags        []string                   `json:"tags" doc:"In the order in which they came."`
+	Attributes  map[string]intake.Value    `json:"attributes" doc:"What is known of those that the RecordType contact declares."`
+	Identifiers []contactIdentifier        `json:"identifiers" doc:"Everything that the contact is known by."`
 	Consents    map[string]contactDecision `json:"consents" doc:"By purpose."`
 	Segments    []string                   `json:"segments" doc:"Names of the segments that the contact is in."`
-	CreatedAt   time.Time                  `json:"created_at"`
-	UpdatedAt   time.Time                  `json:"updated_at"`
+	CreatedAt   time.Time                  `json:"created_at" doc:"When the contact came in."`
+	UpdatedAt   time.Time                  `json:"updated_at" doc:"When the contact's own data last changed."`
 }
 
 type contactIdentifier struct {
 	Type     string    `json:"type" doc:"email, phone, or external:<source>."`
-	Value    string    `json:"value"`
-	Verified bool      `json:"verified"`
-	Source   string    `json:"source"`
-	LinkedAt time.Time `json:"linked_at"`
+	Value    string    `json:"value" doc:"In its normal form."`
+	Verified bool      `json:"verified" doc:"The identifier is this contact's and nobody else's."`
+	Source   string    `json:"source" doc:"Who said so first."`
+	LinkedAt time.Time `json:"linked_at" doc:"When they did."`
 }
 
 type contactDecision struct {
-	Granted    bool      `json:"granted"`
+	Granted    bool      `json:"granted" doc:"The contact may be written to for this purpose."`
 	ByContact  bool      `json:"by_contact" doc:"The contact decided themself: no import changes it."`
-	Source     string    `json:"source"`
-	RecordedAt time.Time `json:"recorded_at"`
+	Source     string    `json:"source" doc:"Who recorded it; unsubscribe is the link in a mail."`
+	RecordedAt time.Time `json:"recorded_at" doc:"When it last changed."`
 }
 
 func (s *Server) registerContacts(api huma.API) {

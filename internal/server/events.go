@@ -13,16 +13,16 @@ import (
 
 type putEventsInput struct {
 	Body struct {
-		Events []intake.EventItem `json:"events" minItems:"1" maxItems:"1000"`
+		Events []intake.EventItem `json:"events" minItems:"1" maxItems:"1000" doc:"Each is taken once."`
 	}
 }
 
 type putEventsOutput struct {
 	Body struct {
-		Accepted  int          `json:"accepted"`
-		Duplicate int          `json:"duplicate"`
-		Rejected  int          `json:"rejected"`
-		Results   []itemResult `json:"results"`
+		Accepted  int          `json:"accepted" doc:"Events that are new."`
+		Duplicate int          `json:"duplicate" doc:"Events that were taken before."`
+		Rejected  int          `json:"rejected" doc:"Items that could not be used."`
+		Results   []itemResult `json:"results" doc:"One for each item, in their order."`
 	}
 }
 

@@ -89,7 +89,7 @@ func (f *fixture) prepare(publicURL string) {
 	for _, e := range eventTypes {
 		must(f.db.SaveEventType(ctx, e))
 	}
-	f.token = server.NewToken()
+	f.token = store.NewToken()
 	must(f.db.EnsureAdminToken(ctx, store.HashToken(f.token)))
 	must(nil, credentials.Write(f.roots, credentials.Tenant{ID: tenantID, DatabaseURL: f.runtimeURL()}))
 }

@@ -28,31 +28,30 @@ const (
 type importLine struct {
 	Progress *importCounts   `json:"progress,omitempty" doc:"After each batch."`
 	Waiting  string          `json:"waiting,omitempty" doc:"Why nothing goes on at the moment."`
-	Rejected *importRejected `json:"rejected,omitempty"`
+	Rejected *importRejected `json:"rejected,omitempty" doc:"A row that cannot be used. It does not stop the others."`
 	Result   *importCounts   `json:"result,omitempty" doc:"The last line of an import that read its file to the end."`
 	Error    *importError    `json:"error,omitempty" doc:"The last line of one that did not."`
 }
 
 type importCounts struct {
 	Bytes     int64 `json:"bytes" doc:"How much of the file has been dealt with."`
-	Rows      int64 `json:"rows"`
-	Created   int64 `json:"created"`
-	Updated   int64 `json:"updated"`
-	Unchanged int64 `json:"unchanged"`
-	Rejected  int64 `json:"rejected"`
+	Rows      int64 `json:"rows" doc:"Rows that have been dealt with."`
+	Created   int64 `json:"created" doc:"People who are new."`
+	Updated   int64 `json:"updated" doc:"People of whom something changed."`
+	Unchanged int64 `json:"unchanged" doc:"People of whom all was known."`
+	Rejected  int64 `json:"rejected" doc:"Rows that could not be used."`
 }
 
 type importRejected struct {
-	Line   int64    `json:"line"`
-	Reason string   `json:"reason"`
-	Record []string `json:"record"`
+	Line   int64    `json:"line" doc:"Where the row begins in the file, from 1."`
+	Reason string   `json:"reason" doc:"Why, and how to mend it."`
+	Record []string `json:"record" doc:"The row's cells; long ones are cut."`
 }
 
 type importError struct {
-	Detail string `json:"detail"`
-	Status int    `json:"status"`
-	// CommittedLine is the last line that is in; the lines after it are not, but rejected ones.
-	CommittedLine int64 `json:"committed_line"`
+	Detail        string `json:"detail" doc:"What went wrong, and how to go on."`
+	Status        int    `json:"status" doc:"The HTTP status that it would have had before the answer began."`
+	CommittedLine int64  `json:"committed_line" doc:"The last line that is in. The lines after it are not."`
 }
 
 // contactBatch is what the reading side hands to the writing side.

@@ -12,11 +12,11 @@ import (
 
 // ContactItem is what a source says of a person, as JSON. What is absent, null or empty stays as it is.
 type ContactItem struct {
-	ExternalID string           `json:"external_id" doc:"The source's own id of the person."`
-	Email      string           `json:"email,omitempty"`
-	Phone      string           `json:"phone,omitempty" doc:"In international form, such as +34600111222."`
-	Locale     string           `json:"locale,omitempty" doc:"A BCP 47 language tag, such as es-MX."`
-	TimeZone   string           `json:"time_zone,omitempty" doc:"A zone of the IANA database, such as Europe/Madrid."`
+	ExternalID string           `json:"external_id" doc:"The source's own id of the person." example:"C1042"`
+	Email      string           `json:"email,omitempty" doc:"An address. It identifies the person only where the request says that it is verified." example:"ana@example.com"`
+	Phone      string           `json:"phone,omitempty" doc:"In international form, such as +34600111222." example:"+34600111222"`
+	Locale     string           `json:"locale,omitempty" doc:"A BCP 47 language tag, such as es-MX." example:"es-MX"`
+	TimeZone   string           `json:"time_zone,omitempty" doc:"A zone of the IANA database, such as Europe/Madrid." example:"Europe/Madrid"`
 	Tags       []string         `json:"tags,omitempty" doc:"They are added to those that the contact has."`
 	Attributes map[string]Value `json:"attributes,omitempty" doc:"What the RecordType contact declares."`
 	Consents   map[string]bool  `json:"consents,omitempty" doc:"By purpose. What the contact decided themself stays."`

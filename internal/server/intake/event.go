@@ -76,16 +76,16 @@ func (v Value) text(t crm.ValueType) (string, error) {
 type Who struct {
 	ExternalID string `json:"external_id,omitempty" doc:"The source's id of the person."`
 	Source     string `json:"source,omitempty" doc:"The source of external_id. Default: the event's source."`
-	Email      string `json:"email,omitempty"`
+	Email      string `json:"email,omitempty" doc:"An address, such as ana@example.com."`
 	Phone      string `json:"phone,omitempty" doc:"In international form, such as +34600111222."`
 	ID         string `json:"id,omitempty" doc:"The contact's public id."`
 }
 
 // EventItem is an event as it comes in.
 type EventItem struct {
-	ID         string           `json:"id" doc:"The source's id of the event. An event is taken once for each source and id."`
+	ID         string           `json:"id" doc:"The source's id of the event. An event is taken once for each source and id." example:"order-17"`
 	Source     string           `json:"source,omitempty" doc:"Where the event comes from, such as shop. Default: api."`
-	Name       string           `json:"name" doc:"The name of an EventType."`
+	Name       string           `json:"name" doc:"The name of an EventType." example:"purchase"`
 	OccurredAt time.Time        `json:"occurred_at" doc:"When it happened (RFC 3339)."`
 	Contact    Who              `json:"contact" doc:"Whose event it is: exactly one of external_id, email, phone and id."`
 	Properties map[string]Value `json:"properties,omitempty" doc:"What the EventType declares."`
