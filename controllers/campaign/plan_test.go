@@ -95,16 +95,19 @@ func TestHealthMessage(t *testing.T) {
 		want   string
 	}{
 		"put off": {
-			"the relay's code tells a greylist from a full mailbox", store.SendStatus{State: campaign.Sending, PutOff: true, PutOffCode: "4.7.1"},
+			"the relay's code tells a greylist from a full mailbox",
+			store.SendStatus{State: campaign.Sending, PutOff: true, PutOffCode: "4.7.1"},
 			"The relay asks to be tried again later (4.7.1): what waits is tried again after a minute, then with growing pauses.",
 		},
 		"all sent": {"nothing is left to look into", store.SendStatus{State: campaign.Completed, Sent: 3}, "Every outcome is known."},
 		"refused": {
-			"who reads only the message learns of them", store.SendStatus{State: campaign.Completed, Sent: 3, Failed: 2},
+			"who reads only the message learns of them",
+			store.SendStatus{State: campaign.Completed, Sent: 3, Failed: 2},
 			"Every outcome is known. The relay refused 2 for good, or put them off for too long.",
 		},
 		"ambiguous": {
-			"what may have arrived is not known", store.SendStatus{State: campaign.Completed, Sent: 3, Ambiguous: 16},
+			"what may have arrived is not known",
+			store.SendStatus{State: campaign.Completed, Sent: 3, Ambiguous: 16},
 			"Every outcome is known but of 16: a worker or a connection died on them, they may have arrived, and they are not sent again.",
 		},
 	}
