@@ -42,7 +42,7 @@ func TestBrief(t *testing.T) {
 	if !errors.Is(got, refused) || !IsUnavailable(got) {
 		t.Error("the whole error should be within")
 	}
-	if other := errors.New("other"); Brief(other) != other {
+	if other := errors.New("other"); Brief(other).Error() != "other" {
 		t.Error("another error should stay as it is")
 	}
 }
