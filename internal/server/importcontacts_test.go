@@ -194,8 +194,8 @@ func TestImportRejectsRows(t *testing.T) {
 	for name, c := range map[string]struct{ row, want string }{
 		"no id":              {row(0, ""), "external_id: is empty"},
 		"a long id":          {row(0, strings.Repeat("x", 256)), "external_id: is longer than 255 bytes"},
-		"too few cells":      {"C1,a@example.com\n", "has 2 cells where the header has 14"},
-		"too many cells":     {strings.TrimSuffix(row(0, "C1"), "\n") + ",more\n", "has 15 cells where the header has 14"},
+		"too few cells":      {"C1,a@example.com\n", "cells: 2 where the header has 14"},
+		"too many cells":     {strings.TrimSuffix(row(0, "C1"), "\n") + ",more\n", "cells: 15 where the header has 14"},
 		"an address":         {row(1, "ana(at)example.com"), "email: is no e-mail address: it must look like ana@example.com"},
 		"a domain":           {row(1, "ana@localhost"), "email: is no e-mail address: the part after the @ is no domain name, such as example.com"},
 		"a local part":       {row(1, "ana maria@example.com"), "email: is no e-mail address: the part before the @ has a space, a special character or a dot out of place"},

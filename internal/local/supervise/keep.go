@@ -70,7 +70,7 @@ func (k *Kept) keep(ctx context.Context) {
 		case <-process.Done():
 		}
 		delay = nextDelay(delay, time.Since(begun))
-		k.log.Info("a program ended and will be started again", "how", describe(process), "after", delay.String(), "log", process.command.Log)
+		k.log.Info("a program ended and is started again", "what", describe(process), "after", delay.String(), "log", process.command.Log)
 		next := k.restart(ctx, process.command, &delay)
 		if next == nil {
 			return

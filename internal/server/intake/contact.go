@@ -41,7 +41,7 @@ func (r *ContactReader) Next() (store.ContactRow, error) {
 		return store.ContactRow{}, &RowError{Line: line, Reason: reason, Record: excerpt(cells[min(r.ahead, len(cells)):])}
 	}
 	if len(cells) != len(r.Header) {
-		return reject(fmt.Sprintf("has %d cells where the header has %d", len(cells), len(r.Header)))
+		return reject(fmt.Sprintf("cells: %d where the header has %d", len(cells), len(r.Header)))
 	}
 	record := cells[r.ahead:]
 	row := store.ContactRow{

@@ -193,7 +193,7 @@ func (r *Reader) rejectLine(s *scan) error {
 // tooLong gives up a record that passed a bound in the middle. A quoted cell that swallowed lines which look like
 // records by themselves was opened by a stray quote: only its first line is given up.
 func (r *Reader) tooLong(s *scan) (int64, []string, error) {
-	s.reason = fmt.Sprintf("cell %d is longer than %d KiB", len(s.cells)+1, MaxCell>>10)
+	s.reason = fmt.Sprintf("cell %d is longer than %d KiB: shorten it, or leave its column out", len(s.cells)+1, MaxCell>>10)
 	if s.pos > MaxRecord {
 		s.reason = fmt.Sprintf("the record is longer than %d KiB", MaxRecord>>10)
 	}

@@ -92,13 +92,13 @@ func TestReader(t *testing.T) {
 		"a cell of 10 MB": {
 			reason: "the record is dropped without being held, the next one is read",
 			text:   "1,ok\n2," + big + "\n3,ok\n",
-			want:   []string{"1: 1|ok", "2! cell 2 is longer than 64 KiB", "3: 3|ok"},
+			want:   []string{"1: 1|ok", "2! cell 2 is longer than 64 KiB: shorten it, or leave its column out", "3: 3|ok"},
 		},
 		"a quoted cell of 10 MB with line breaks": {
 			reason: "the record ends where its quote closes, lines are counted through it",
 			text:   "1,ok\n2,\"" + lines + "\"\n3,ok\n",
 			fields: 9,
-			want:   []string{"1: 1|ok", "2! cell 2 is longer than 64 KiB", "500003: 3|ok"},
+			want:   []string{"1: 1|ok", "2! cell 2 is longer than 64 KiB: shorten it, or leave its column out", "500003: 3|ok"},
 		},
 		"a cell of 10 MB after a quote out of place": {
 			reason: "the rest of the line goes with it",
@@ -113,7 +113,7 @@ func TestReader(t *testing.T) {
 		"an unclosed cell of 10 MB": {
 			reason: "nothing follows that could be read",
 			text:   "1,ok\n2,\"" + big,
-			want:   []string{"1: 1|ok", "2! cell 2 is longer than 64 KiB"},
+			want:   []string{"1: 1|ok", "2! cell 2 is longer than 64 KiB: shorten it, or leave its column out"},
 		},
 		"mixed encodings": {
 			reason: "a line of Latin-1 among lines of UTF-8 is told apart",
