@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 
 // playParent starts one child that ends when asked and one that does not listen, says so, and waits to be killed.
 func playParent(folder string) {
-	for name, script := range map[string]string{"polite": "exec sleep 600", "deaf": `trap "" TERM; while :; do sleep 1; done`} {
+	for name, script := range map[string]string{"polite": "exec sleep 600", "deaf": `trap "" TERM; echo deaf; while :; do sleep 1; done`} {
 		if _, err := Start(context.Background(), shell(folder, name, script)); err != nil {
 			fmt.Println(err)
 			return
@@ -118,6 +118,11 @@ func TestAKilledParentsChildrenEnd(t *testing.T) {
 	polite, deaf := readPID(t, filepath.Join(folder, "polite.pid")), readPID(t, filepath.Join(folder, "deaf.pid"))
 	g.Expect(polite.alive()).To(BeTrue())
 	g.Expect(deaf.alive()).To(BeTrue())
+	heard := func() (string, error) {
+		log, err := os.ReadFile(filepath.Join(folder, "deaf.log"))
+		return string(log), err
+	}
+	g.Eventually(heard).Should(Equal("deaf\n"), "before that it would still listen")
 	g.Expect(parent.Process.Signal(syscall.SIGKILL)).To(Succeed())
 	_ = parent.Wait()
 	g.Eventually(polite.alive).Should(BeFalse(), "the parent-death signal ends it")
