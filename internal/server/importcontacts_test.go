@@ -215,7 +215,7 @@ func TestImportRejectsRows(t *testing.T) {
 		"maybe":              {row(13, "maybe"), "consent:newsletter: is neither true nor false nor empty"},
 		"a NUL":              {row(3, "A\x00a"), "cell 4 contains a NUL character"},
 		"Latin-1":            {row(3, "Jos\xe9"), "cell 4 is not in UTF-8: the file mixes encodings, or is in another one; convert it, such as with iconv -f WINDOWS-1252 -t UTF-8"},
-		"a long cell":        {row(3, strings.Repeat("x", 10<<20)), "cell 4 is longer than 64 KiB"},
+		"a long cell":        {row(3, strings.Repeat("x", 10<<20)), "cell 4 is longer than 64 KiB: shorten it, or leave its column out"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t)
