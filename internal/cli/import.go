@@ -34,6 +34,29 @@ func (o *importOptions) addFlags(cmd *cobra.Command) {
 	require(cmd, "source")
 }
 
+// importSummary is what an import did, for people and, as JSON, for scripts.
+type importSummary interface{ print(w io.Writer) }
+
+// run finds the tenant, runs an import of this name and prints what it did.
+func (o *importOptions) run(cmd *cobra.Command, name string, run func(*tenantClient) (importSummary, error)) error {
+	if err := checkOutput(o.output); err != nil {
+		return err
+	}
+	client, err := o.access.client(cmd.Context())
+	if err != nil {
+		return err
+	}
+	summary, err := run(client)
+	if err != nil {
+		return fmt.Errorf("import %s: %w", name, err)
+	}
+	if o.output == outputJSON {
+		return printJSON(cmd.OutOrStdout(), summary)
+	}
+	summary.print(cmd.OutOrStdout())
+	return nil
+}
+
 // oneFile wants the name of one file.
 func oneFile(cmd *cobra.Command, args []string) error {
 	if len(args) != 1 {

@@ -40,23 +40,10 @@ file again changes nothing.`,
 		Example: "  tertulia import contacts contacts.csv --namespace velo --source shop",
 		Args:    oneFile,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := checkOutput(o.output); err != nil {
-				return err
-			}
-			client, err := o.access.client(cmd.Context())
-			if err != nil {
-				return err
-			}
-			i := &contactsImport{client: client, name: args[0], source: o.source, stderr: cmd.ErrOrStderr()}
-			summary, err := i.run(cmd.Context())
-			if err != nil {
-				return fmt.Errorf("import contacts: %w", err)
-			}
-			if o.output == outputJSON {
-				return printJSON(cmd.OutOrStdout(), summary)
-			}
-			summary.print(cmd.OutOrStdout())
-			return nil
+			return o.run(cmd, "contacts", func(client *tenantClient) (importSummary, error) {
+				i := &contactsImport{client: client, name: args[0], source: o.source, stderr: cmd.ErrOrStderr()}
+				return i.run(cmd.Context())
+			})
 		},
 	}
 	o.addFlags(cmd)

@@ -33,23 +33,10 @@ FILE.rejected.ndjson with their number and the reason, and do not stop the other
 		Example: "  tertulia import events events.ndjson --namespace velo --source shop",
 		Args:    oneFile,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := checkOutput(o.output); err != nil {
-				return err
-			}
-			client, err := o.access.client(cmd.Context())
-			if err != nil {
-				return err
-			}
-			i := &eventsImport{client: client, name: args[0], source: o.source, stderr: cmd.ErrOrStderr()}
-			summary, err := i.run(cmd.Context())
-			if err != nil {
-				return fmt.Errorf("import events: %w", err)
-			}
-			if o.output == outputJSON {
-				return printJSON(cmd.OutOrStdout(), summary)
-			}
-			summary.print(cmd.OutOrStdout())
-			return nil
+			return o.run(cmd, "events", func(client *tenantClient) (importSummary, error) {
+				i := &eventsImport{client: client, name: args[0], source: o.source, stderr: cmd.ErrOrStderr()}
+				return i.run(cmd.Context())
+			})
 		},
 	}
 	o.addFlags(cmd)
