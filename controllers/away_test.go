@@ -164,6 +164,32 @@ func TestBroughtDatabaseWithLogins(t *testing.T) {
 			t.Errorf("workers do not get the login that was brought: %v", err)
 		}
 	})
+	t.Run("brought, and into another database", func(t *testing.T) {
+		uri, elsewhere := server.database(t, "right", ""), server.database(t, "astray", "")
+		h := newGuest(t, "")
+		secret := &corev1.Secret{ObjectMeta: h.named("db"), StringData: map[string]string{"uri": uri, "runtime-uri": elsewhere}}
+		h.create(secret)
+		expectParts(t, h.verdict(&v1alpha1.CRMTenant{}, "default", v1alpha1.InvalidDatabaseURLReason, "InProgress"), `"runtime-uri"`, `"db"`)
+		if _, err := credentials.Read(filepath.Join(h.root, h.id)); err == nil {
+			t.Error("workers and servers were told of the other database")
+		}
+		// So does the owner's own login, into the database of another tenant.
+		if _, err := store.Migrate(t.Context(), elsewhere, store.Options{}); err != nil {
+			t.Fatal(err)
+		}
+		h.open(elsewhere)
+		h.sql("insert into tenant (id, namespace) values ('somebody-else', 'somewhere')")
+		h.sql("grant usage on schema tertulia to public")
+		h.sql("grant select on tenant to public")
+		astray, err := store.URLAs(elsewhere, "right", store.PasswordOf(uri, "right"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		edit(h, secret, "db", func(s *corev1.Secret) { s.StringData = map[string]string{"runtime-uri": astray} })
+		h.verdict(&v1alpha1.CRMTenant{}, "default", v1alpha1.InvalidDatabaseURLReason, "InProgress")
+		edit(h, secret, "db", func(s *corev1.Secret) { s.StringData = map[string]string{"runtime-uri": uri} })
+		h.current(&v1alpha1.CRMTenant{}, "default")
+	})
 }
 
 func TestDatabaseGoesAwayAndComesBack(t *testing.T) {

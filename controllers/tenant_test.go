@@ -113,12 +113,16 @@ func TestSecretOfSomebodyElseIsNotOverwritten(t *testing.T) {
 
 func TestForeignDatabaseIsRefused(t *testing.T) {
 	first := newHome(t)
-	// What workers and servers were told is lost, as with its volume: the database alone remembers whose it is.
-	if err := credentials.Remove(first.root, first.id); err != nil {
+	database, err := store.DatabaseName(first.cluster.TenantURL(first.id))
+	if err != nil {
 		t.Fatal(err)
 	}
-	second := &home{world: first.world, t: t, namespace: controlplanetest.Namespace(t), id: first.id}
-	second.create(second.tenant(), second.event("purchase"))
+	second := &home{world: first.world, t: t, namespace: controlplanetest.Namespace(t)}
+	second.id = "t-" + second.namespace
+	tenant := second.tenant()
+	tenant.Spec.Database = &v1alpha1.TenantDatabase{SecretRef: v1alpha1.LocalReference{Name: "db"}}
+	second.create(&corev1.Secret{ObjectMeta: second.named("db"), StringData: map[string]string{"uri": first.server.URL(database)}})
+	second.create(tenant, second.event("purchase"))
 	object := &v1alpha1.CRMTenant{}
 	message := second.verdict(object, "default", v1alpha1.ForeignDatabaseReason, "Failed")
 	if !strings.Contains(message, first.id) || !strings.Contains(message, first.namespace) {

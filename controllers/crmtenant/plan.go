@@ -1,14 +1,11 @@
 package crmtenant
 
 import (
-	"fmt"
-	"strings"
 	"time"
 
 	"github.com/tertulia-crm/tertulia/api/v1alpha1"
 	"github.com/tertulia-crm/tertulia/controllers/reconciling"
 	"github.com/tertulia-crm/tertulia/controllers/tenancy"
-	"github.com/tertulia-crm/tertulia/internal/credentials"
 	"github.com/tertulia-crm/tertulia/internal/store"
 )
 
@@ -103,30 +100,6 @@ func planTenant(t *v1alpha1.CRMTenant) (store.Tenant, error) {
 		ID: t.Spec.ID, Namespace: t.Namespace, DisplayName: t.Spec.DisplayName, TimeZone: zone,
 		Locales: locales, PublicURL: t.Spec.PublicURL, Suspended: t.Spec.Suspend,
 	}, nil
-}
-
-// planHost refuses a public URL whose host is an older tenant's: the server could not tell whose requests they are, and
-// one tenant's links would lead to another. Tenants whose URLs have a path are told apart by it.
-func planHost(t *v1alpha1.CRMTenant, all []v1alpha1.CRMTenant) error {
-	host := credentials.HostOf(t.Spec.PublicURL)
-	for i := range all {
-		other := &all[i]
-		if host != "" && other.Namespace != t.Namespace && other.DeletionTimestamp.IsZero() &&
-			strings.EqualFold(credentials.HostOf(other.Spec.PublicURL), host) && older(other, t) {
-			return &reconciling.Stalled{
-				Reason: v1alpha1.PublicURLTakenReason, After: releaseWait,
-				Message: fmt.Sprintf("The tenant of namespace %q is reached at the host of spec.publicURL already: name a host of this tenant's own.", other.Namespace),
-			}
-		}
-	}
-	return nil
-}
-
-func older(a, b *v1alpha1.CRMTenant) bool {
-	if a.CreationTimestamp.Equal(&b.CreationTimestamp) {
-		return a.Namespace < b.Namespace
-	}
-	return a.CreationTimestamp.Before(&b.CreationTimestamp)
 }
 
 // planServer is where clients find the tenant's API.

@@ -49,7 +49,9 @@ func (r *Reconciler) settle(ctx context.Context, pass *reconciling.Pass, object 
 	if err != nil {
 		return err
 	}
-	if err := r.checkNeighbours(ctx, object); err != nil {
+	// Before anything that is named after the id: roles, and what workers and servers are told.
+	told := credentials.Tenant{ID: object.Spec.ID, Namespace: object.Namespace, PublicURL: object.Spec.PublicURL}
+	if err := r.Credentials.CheckTenant(told); err != nil {
 		return err
 	}
 	found, err := r.gather(ctx, object)
@@ -71,27 +73,12 @@ func (r *Reconciler) settle(ctx context.Context, pass *reconciling.Pass, object 
 	if err := r.ensureAdmin(ctx, object, db); err != nil {
 		return err
 	}
-	err = r.Credentials.SaveTenant(credentials.Tenant{
-		ID: object.Spec.ID, Namespace: object.Namespace, PublicURL: object.Spec.PublicURL, DatabaseURL: way.url,
-	})
-	if err != nil {
+	told.DatabaseURL = way.url
+	if err := r.Credentials.SaveTenant(told); err != nil {
 		return fmt.Errorf("hand the database's login to workers and servers: %w", err)
 	}
 	report(pass, object, place, way)
 	return nil
-}
-
-// checkNeighbours refuses what another namespace's tenant has already. Everything after it may rely on the id: names of
-// roles and the credentials of workers and servers are made of it.
-func (r *Reconciler) checkNeighbours(ctx context.Context, object *v1alpha1.CRMTenant) error {
-	if err := r.Credentials.CheckTenant(object.Spec.ID, object.Namespace); err != nil {
-		return err
-	}
-	var all v1alpha1.CRMTenantList
-	if err := r.Client.List(ctx, &all); err != nil {
-		return fmt.Errorf("list the tenants: %w", err)
-	}
-	return planHost(object, all.Items)
 }
 
 // prepareDatabase makes, migrates and claims the database. Another tenant's is left before anything in it is touched.
@@ -138,7 +125,7 @@ func (r *Reconciler) prepareLogin(ctx context.Context, object *v1alpha1.CRMTenan
 		return login{}, err
 	}
 	if way.role == owner {
-		return way, nil
+		return way, checkLogin(ctx, object, way)
 	}
 	if way.password != "" {
 		err := r.ensureLogin(ctx, place, db, way)
@@ -155,7 +142,27 @@ func (r *Reconciler) prepareLogin(ctx context.Context, object *v1alpha1.CRMTenan
 	if err := db.EnsureGrants(ctx, way.role); err != nil {
 		return login{}, err
 	}
-	return way, store.CheckLogin(ctx, way.url)
+	return way, checkLogin(ctx, object, way)
+}
+
+// checkLogin tries the login of workers and servers. One that was brought must lead into the database that was claimed: in
+// another one they would take somebody else's people for the tenant's.
+func checkLogin(ctx context.Context, object *v1alpha1.CRMTenant, way login) error {
+	if way.password != "" {
+		return store.CheckLogin(ctx, way.url)
+	}
+	db, err := store.Open(ctx, way.url, store.Options{MaxConns: 1, ApplicationName: "tertulia-operator"})
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	claimed, err := db.CheckClaim(ctx, object.Spec.ID, object.Namespace)
+	var foreign *store.ErrForeignDatabase
+	if errors.As(err, &foreign) || err == nil && !claimed {
+		return reconciling.Wait(v1alpha1.InvalidDatabaseURLReason,
+			"Key %q of Secret %q leads to another database than key %q: both must name the tenant's.", runtimeURIKey, object.Spec.Database.SecretRef.Name, uriKey)
+	}
+	return err
 }
 
 // ensureLogin makes the login work. One that works already is left alone, so that a settled tenant costs no write.

@@ -49,11 +49,18 @@ func (r *Reconciler) findPlace(ctx context.Context, object *v1alpha1.CRMTenant) 
 // cannotSuspend adds to what keeps us from the database how to delete the tenant all the same.
 func cannotSuspend(err error) error {
 	var waiting *reconciling.Waiting
-	if !errors.As(err, &waiting) {
+	var stalled *reconciling.Stalled
+	reason, message := "", ""
+	switch {
+	case errors.As(err, &waiting):
+		reason, message = waiting.Reason, waiting.Message
+	case errors.As(err, &stalled):
+		reason, message = stalled.Reason, stalled.Message
+	default:
 		return err
 	}
-	return reconciling.Wait(waiting.Reason, "%s The tenant's work cannot be suspended without its database; "+
-		"to delete the tenant all the same, remove its finalizer %s.", waiting.Message, v1alpha1.Finalizer)
+	return reconciling.Wait(reason, "%s The tenant's work cannot be suspended without its database; "+
+		"to delete the tenant all the same, remove its finalizer %s.", message, v1alpha1.Finalizer)
 }
 
 // sleep puts everything of the tenant to sleep, if the database is there and this tenant's.

@@ -38,11 +38,11 @@ type Reconciler struct {
 	Clock     func() time.Time
 }
 
-// DatabaseSink takes to workers and servers who a tenant is and where its database is. An id belongs to one namespace:
-// the others get a *credentials.TakenError.
+// DatabaseSink takes to workers and servers who a tenant is and where its database is. An id, and the host
+// of a public URL, belong to one namespace: the others get a *credentials.TakenError or *credentials.HostTakenError.
 type DatabaseSink interface {
-	// CheckTenant tells whether a namespace may have the id.
-	CheckTenant(tenantID, namespace string) error
+	// CheckTenant tells whether the tenant's namespace may have its id and its host.
+	CheckTenant(t credentials.Tenant) error
 	// SaveTenant takes everything to them but the logins of channels, which stay as they are.
 	SaveTenant(t credentials.Tenant) error
 	// Forget takes everything of a namespace's tenant away from them.

@@ -32,6 +32,7 @@ func (e *migrationError) Unwrap() error { return e.err }
 func explain(err error) error {
 	var foreign *store.ErrForeignDatabase
 	var taken *credentials.TakenError
+	var host *credentials.HostTakenError
 	var migration *migrationError
 	switch {
 	case err == nil:
@@ -46,6 +47,11 @@ func explain(err error) error {
 		return &reconciling.Stalled{
 			Reason: v1alpha1.IDTakenReason, After: releaseWait,
 			Message: fmt.Sprintf("spec.id %q is the tenant's of namespace %q: write a CRMTenant with another id.", taken.ID, taken.Namespace),
+		}
+	case errors.As(err, &host):
+		return &reconciling.Stalled{
+			Reason: v1alpha1.PublicURLTakenReason, After: releaseWait,
+			Message: fmt.Sprintf("The tenant of namespace %q is reached at the host of spec.publicURL already: name a host of this tenant's own.", host.Namespace),
 		}
 	case errors.Is(err, store.ErrMigrating):
 		return &reconciling.Waiting{

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path/filepath"
+	"strings"
 	"sync"
 )
 
@@ -27,20 +28,32 @@ func (e *TakenError) Error() string {
 	return fmt.Sprintf("the tenant id %q belongs to namespace %q", e.ID, e.Namespace)
 }
 
-// CheckTenant returns a *TakenError where the directory of this id is another namespace's.
-func (d *Directory) CheckTenant(tenantID, namespace string) error {
+// HostTakenError says that another tenant is reached at the host of a public URL. A server could not tell whose requests
+// they are, and one tenant's links would lead to the other.
+type HostTakenError struct {
+	Namespace string // of the tenant that has the host
+}
+
+// Error implements error.
+func (e *HostTakenError) Error() string {
+	return fmt.Sprintf("the host of the public URL belongs to the tenant of namespace %q", e.Namespace)
+}
+
+// CheckTenant returns the error with which SaveTenant would refuse a tenant.
+func (d *Directory) CheckTenant(t Tenant) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	_, err := d.readOwn(tenantID, namespace)
+	_, err := d.check(t)
 	return err
 }
 
 // SaveTenant writes what is said of a tenant but its channels, which stay as they are. The first namespace that saves an
-// id has it until it forgets it; to any other it returns a *TakenError and writes nothing.
+// id or a host has it until it forgets the tenant; to any other it returns a *TakenError or a *HostTakenError and writes
+// nothing.
 func (d *Directory) SaveTenant(t Tenant) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	present, err := d.readOwn(t.ID, t.Namespace)
+	present, err := d.check(t)
 	if err != nil {
 		return err
 	}
@@ -81,6 +94,28 @@ func (d *Directory) Forget(tenantID, namespace string) error {
 		return err
 	}
 	return Remove(d.Root, tenantID)
+}
+
+// check reads what is there of a tenant, and tells whether somebody else has its id or its host.
+func (d *Directory) check(t Tenant) (present Tenant, err error) {
+	if present, err = d.readOwn(t.ID, t.Namespace); err != nil {
+		return Tenant{}, err
+	}
+	host := HostOf(t.PublicURL)
+	if host == "" {
+		return present, nil
+	}
+	dirs, err := List(d.Root)
+	if err != nil {
+		return Tenant{}, err
+	}
+	for _, dir := range dirs {
+		other, err := Read(dir)
+		if err == nil && other.ID != t.ID && strings.EqualFold(HostOf(other.PublicURL), host) {
+			return Tenant{}, &HostTakenError{Namespace: other.Namespace}
+		}
+	}
+	return present, nil
 }
 
 // readOwn reads a tenant that is this namespace's or nobody's; one that is not there yet is empty.

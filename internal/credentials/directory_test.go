@@ -26,7 +26,7 @@ func TestDirectoryOfAnotherNamespaceIsLeftAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	stranger := credentials.Tenant{ID: "velo", Namespace: "stranger", PublicURL: "https://stranger.example", DatabaseURL: "postgres://stranger"}
-	for what, err := range map[string]error{"saving": d.SaveTenant(stranger), "checking": d.CheckTenant("velo", "stranger")} {
+	for what, err := range map[string]error{"saving": d.SaveTenant(stranger), "checking": d.CheckTenant(stranger)} {
 		var taken *credentials.TakenError
 		if !errors.As(err, &taken) || taken.Namespace != "velo-ns" {
 			t.Errorf("%s: got %v, want a TakenError that names velo-ns", what, err)
@@ -44,6 +44,24 @@ func TestDirectoryOfAnotherNamespaceIsLeftAlone(t *testing.T) {
 	}
 	if err := errors.Join(d.Forget("velo", "velo-ns"), d.SaveTenant(stranger)); err != nil {
 		t.Errorf("an id that its namespace has given up is free: %v", err)
+	}
+}
+
+func TestDirectoryGivesAHostToOneTenant(t *testing.T) {
+	d := &credentials.Directory{Root: t.TempDir()}
+	if err := errors.Join(d.SaveTenant(velo("postgres://one")), d.SaveTenant(velo("postgres://two"))); err != nil {
+		t.Fatal(err)
+	}
+	for publicURL, refused := range map[string]bool{
+		"https://crm.velo.example": true, "http://CRM.velo.example": true,
+		"https://other.example": false, "https://crm.velo.example/t/other": false,
+	} {
+		other := credentials.Tenant{ID: "other", Namespace: "other", PublicURL: publicURL, DatabaseURL: "postgres://other"}
+		var taken *credentials.HostTakenError
+		err := d.SaveTenant(other)
+		if errors.As(err, &taken) != refused || !refused && err != nil || refused && taken.Namespace != "velo-ns" {
+			t.Errorf("%s: got %v, refused: %t", publicURL, err, refused)
+		}
 	}
 }
 

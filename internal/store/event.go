@@ -37,19 +37,12 @@ const (
 // PutEvents takes events in one transaction. An event that was taken before is a duplicate, whatever else it says now.
 func (db *DB) PutEvents(ctx context.Context, events []Event) ([]EventOutcome, error) {
 	var outcomes []EventOutcome
-	put := func() error {
+	err := retryConflicts(func() error {
 		return db.InTx(ctx, func(tx pgx.Tx) (err error) {
 			outcomes, err = putEvents(ctx, tx, events)
 			return err
 		})
-	}
-	err := put()
-	for range 3 {
-		if !isConflict(err) {
-			break
-		}
-		err = put()
-	}
+	})
 	if err != nil {
 		return nil, fmt.Errorf("write events: %w", err)
 	}

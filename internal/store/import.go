@@ -34,7 +34,11 @@ func (r ContactsResult) Count(o RowOutcome) int {
 // changes nothing.
 func (db *DB) PutContacts(ctx context.Context, source string, columns ContactColumns, rows []ContactRow) (ContactsResult, error) {
 	w := newContactWriter(source, columns, nil)
-	result, err := w.write(ctx, db.InTx, rows)
+	var result ContactsResult
+	err := retryConflicts(func() (err error) {
+		result, err = w.write(ctx, db.InTx, rows)
+		return err
+	})
 	if err != nil {
 		return ContactsResult{}, fmt.Errorf("write contacts: %w", err)
 	}
@@ -248,6 +252,18 @@ func (db *DB) AskSegmentRefresh(ctx context.Context) error {
 		return fmt.Errorf("ask for the segments' evaluation: %w", err)
 	}
 	return nil
+}
+
+// retryConflicts runs a transaction again, at most three times, while another one is in its way.
+func retryConflicts(f func() error) error {
+	err := f()
+	for range 3 {
+		if !isConflict(err) {
+			break
+		}
+		err = f()
+	}
+	return err
 }
 
 // isConflict recognises what another transaction caused and a repetition settles.
