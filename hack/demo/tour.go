@@ -49,7 +49,7 @@ Ctrl-C stops everything; make demo goes on where it was; make clean forgets it.`
 
 // printTour tells what to open and try next.
 func (d *demo) printTour() {
-	d.show.say(tour, d.up.ready.Mailbox, relative(d.up.ready.Kubeconfig), filepath.Dir(d.up.ready.Kubectl), namespace, standingFolder,
+	d.show.say(tour, d.up.ready.Mailbox, d.up.ready.Kubeconfig, filepath.Dir(d.up.ready.Kubectl), namespace, standingFolder,
 		campaignName, filepath.Join(relative(d.up.merged), campaignName), d.up.ready.Worker,
 		filepath.Join(relative(d.up.merged), "again"), relative(d.up.log))
 }
