@@ -46,7 +46,11 @@ func TestAPIServerRefusesAndSaysHowToMend(t *testing.T) {
 		},
 		"public URL with a slash at its end": {
 			"links are built upon it", "kind: CRMTenant\nmetadata: {name: default}\nspec: {id: velo, displayName: V, locales: [es], publicURL: 'https://a.example/'}",
-			"without query, fragment or a slash at its end",
+			"query, fragment or a slash at its end",
+		},
+		"public URL with a password": {
+			"nothing secret stands in a manifest", "kind: CRMTenant\nmetadata: {name: default}\nspec: {id: velo, displayName: V, locales: [es], publicURL: 'https://u:p@a.example'}",
+			"without login",
 		},
 		"no locale": {
 			"the first is the default", "kind: CRMTenant\nmetadata: {name: default}\nspec: {id: velo, displayName: V, locales: [], publicURL: 'https://a.example'}",

@@ -30,7 +30,7 @@ type CRMTenantSpec struct {
 	// PublicURL is where contacts reach the tenant's server, without a slash at its end; unsubscribe links begin with it.
 	// Mail clients offer one-click unsubscription (RFC 8058) only where it is https.
 	// +kubebuilder:validation:MaxLength=200
-	// +kubebuilder:validation:XValidation:rule="isURL(self) && (self.startsWith('https://') || self.startsWith('http://')) && !self.endsWith('/') && !self.contains('?') && !self.contains('#')",message="must be an http or https URL without query, fragment or a slash at its end, such as https://crm.velo.example"
+	// +kubebuilder:validation:XValidation:rule="isURL(self) && (self.startsWith('https://') || self.startsWith('http://')) && !self.endsWith('/') && !self.contains('?') && !self.contains('#') && !self.contains('@')",message="must be an http or https URL without login, query, fragment or a slash at its end, such as https://crm.velo.example"
 	PublicURL string `json:"publicURL"`
 	// Suspend stops all of the tenant's sending and segment work, and keeps everything. Default: false.
 	// +optional
