@@ -38,7 +38,7 @@ type clusterNames interface {
 // planPlace tells where the tenant's database is.
 func planPlace(spec v1alpha1.CRMTenantSpec, f facts) (tenancy.Place, error) {
 	if f.brought {
-		if _, err := store.DatabaseName(f.uri); err != nil {
+		if err := store.CheckBroughtURL(f.uri); err != nil {
 			return tenancy.Place{}, invalidURL(spec, uriKey)
 		}
 		return tenancy.Place{URL: f.uri}, nil
@@ -53,7 +53,8 @@ func planPlace(spec v1alpha1.CRMTenantSpec, f facts) (tenancy.Place, error) {
 // invalidURL says which key cannot be read, and never what it holds.
 func invalidURL(spec v1alpha1.CRMTenantSpec, key string) error {
 	return reconciling.Wait(v1alpha1.InvalidDatabaseURLReason,
-		"Key %q of Secret %q is no PostgreSQL URL: it must look like postgresql://user:password@host:5432/name.", key, spec.Database.SecretRef.Name)
+		"Key %q of Secret %q is no PostgreSQL URL: it must look like postgresql://user:password@host:5432/name, "+
+			"with no parameters but those of TLS and time limits, such as sslmode=require.", key, spec.Database.SecretRef.Name)
 }
 
 // login is how workers and servers enter a tenant's database.
@@ -66,9 +67,12 @@ type login struct {
 // What it made before it keeps; newPassword is for the first time.
 func planLogin(spec v1alpha1.CRMTenantSpec, place tenancy.Place, f facts, newPassword string) (login, error) {
 	if f.runtime != "" {
-		role, err := store.LoginOf(f.runtime)
-		if err != nil || role == "" {
+		if err := store.CheckBroughtURL(f.runtime); err != nil {
 			return login{}, invalidURL(spec, runtimeURIKey)
+		}
+		role, err := store.LoginOf(f.runtime)
+		if err != nil {
+			return login{}, err
 		}
 		return login{url: f.runtime, role: role}, nil
 	}

@@ -42,6 +42,10 @@ func TestPlanPlace(t *testing.T) {
 			tenancy.Place{URL: "postgresql://app:p@pg/app"},
 			"",
 		},
+		"brought, with a file of ours": {
+			"its content would travel to a server of the tenant's choice", brings(),
+			facts{brought: true, uri: "postgresql://app:hush@pg/app?passfile=/root/.pgpass"}, tenancy.Place{}, v1alpha1.InvalidDatabaseURLReason,
+		},
 		"brought, unreadable": {"the Secret can be mended", brings(), facts{brought: true, uri: "host=pg password=hush"}, tenancy.Place{}, v1alpha1.InvalidDatabaseURLReason},
 	}
 	for name, tc := range tests {

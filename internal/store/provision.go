@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5"
@@ -99,6 +100,32 @@ func parseURL(s string) (*url.URL, error) {
 		return nil, ErrDatabaseURL
 	}
 	return u, nil
+}
+
+// urlParameters are those that a URL which a tenant brings may have. The driver knows others by which a URL reads files of
+// ours and sends what they hold to a server of the tenant's choice (passfile, servicefile, sslkey), or names another server.
+var urlParameters = []string{"application_name", "channel_binding", "connect_timeout", "sslmode", "sslnegotiation", "target_session_attrs"}
+
+// CheckBroughtURL refuses, with ErrDatabaseURL, a URL of a tenant's that says anything but where its database is and how to
+// log in. Without a password of its own the driver would look for one of ours.
+func CheckBroughtURL(databaseURL string) error {
+	u, err := parseURL(databaseURL)
+	if err != nil {
+		return err
+	}
+	parameters, err := url.ParseQuery(u.RawQuery)
+	if err != nil || u.Hostname() == "" || strings.HasPrefix(u.Hostname(), "/") {
+		return ErrDatabaseURL
+	}
+	if password, _ := u.User.Password(); password == "" || u.User.Username() == "" {
+		return ErrDatabaseURL
+	}
+	for name := range parameters {
+		if !slices.Contains(urlParameters, name) {
+			return ErrDatabaseURL
+		}
+	}
+	return nil
 }
 
 // EnsureDatabase makes a tenant's owner role and its database, into which nobody but its own roles can connect. What is

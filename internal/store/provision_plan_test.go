@@ -1,6 +1,7 @@
 package store
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -93,5 +94,29 @@ func TestPlanAttributes(t *testing.T) {
 				t.Errorf("%s: -want +got:\n%s", tc.reason, diff)
 			}
 		})
+	}
+}
+
+func TestCheckBroughtURL(t *testing.T) {
+	for url, sound := range map[string]bool{
+		"postgresql://app:p@velo-db-rw.velo:5432/app":             true,
+		"postgres://app:p@db.example/app?sslmode=require":         true,
+		"postgres://app@db.example/app":                           false, // PGPASSWORD and ~/.pgpass are ours
+		"postgres://app:@db.example/app":                          false,
+		"postgres://:p@db.example/app":                            false,
+		"postgres://app:p@db.example/app?passfile=/root/.pgpass":  false,
+		"postgres://app:p@db.example/app?sslkey=/etc/key.pem":     false,
+		"postgres://app:p@db.example/app?service=ours":            false,
+		"postgres://app:p@db.example/app?host=/run/postgresql":    false,
+		"postgres://app:p@%2Frun%2Fpostgresql/app":                false,
+		"postgres://app:p@/app":                                   false,
+		"postgres://app:p@db.example/app?sslmode=require&host=%a": false,
+		"host=db.example user=app password=p dbname=app":          false,
+	} {
+		if err := CheckBroughtURL(url); (err == nil) != sound {
+			t.Errorf("%s: got %v, sound: %t", url, err, sound)
+		} else if err != nil && strings.Contains(err.Error(), "example") {
+			t.Errorf("the error repeats the URL: %v", err)
+		}
 	}
 }
