@@ -43,8 +43,11 @@ func TestPlanPlace(t *testing.T) {
 			"",
 		},
 		"brought, with a file of ours": {
-			"its content would travel to a server of the tenant's choice", brings(),
-			facts{brought: true, uri: "postgresql://app:hush@pg/app?passfile=/root/.pgpass"}, tenancy.Place{}, v1alpha1.InvalidDatabaseURLReason,
+			"its content would travel to a server of the tenant's choice",
+			brings(),
+			facts{brought: true, uri: "postgresql://app:hush@pg/app?passfile=/root/.pgpass"},
+			tenancy.Place{},
+			v1alpha1.InvalidDatabaseURLReason,
 		},
 		"brought, unreadable": {"the Secret can be mended", brings(), facts{brought: true, uri: "host=pg password=hush"}, tenancy.Place{}, v1alpha1.InvalidDatabaseURLReason},
 	}

@@ -160,7 +160,8 @@ func checkLogin(ctx context.Context, object *v1alpha1.CRMTenant, way login) erro
 	var foreign *store.ErrForeignDatabase
 	if errors.As(err, &foreign) || err == nil && !claimed {
 		return reconciling.Wait(v1alpha1.InvalidDatabaseURLReason,
-			"Key %q of Secret %q leads to another database than key %q: both must name the tenant's.", runtimeURIKey, object.Spec.Database.SecretRef.Name, uriKey)
+			"Key %q of Secret %q leads to another database than key %q: both must name the tenant's.",
+			runtimeURIKey, object.Spec.Database.SecretRef.Name, uriKey)
 	}
 	return err
 }

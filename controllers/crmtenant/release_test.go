@@ -19,7 +19,7 @@ func TestWhatKeepsATenantSaysHowToLetItGo(t *testing.T) {
 			t.Errorf("%s: got %v, want a verdict that names the finalizer", name, got)
 		}
 	}
-	if other := errors.New("the connection was lost"); cannotSuspend(other) != other {
+	if other := errors.New("the connection was lost"); !errors.Is(cannotSuspend(other), other) {
 		t.Error("an accident is no verdict")
 	}
 }

@@ -51,7 +51,8 @@ func explain(err error) error {
 	case errors.As(err, &host):
 		return &reconciling.Stalled{
 			Reason: v1alpha1.PublicURLTakenReason, After: releaseWait,
-			Message: fmt.Sprintf("The tenant of namespace %q is reached at the host of spec.publicURL already: name a host of this tenant's own.", host.Namespace),
+			Message: fmt.Sprintf("The tenant of namespace %q is reached at the host of spec.publicURL already: name a host of this tenant's own.",
+				host.Namespace),
 		}
 	case errors.Is(err, store.ErrMigrating):
 		return &reconciling.Waiting{

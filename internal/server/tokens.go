@@ -17,8 +17,8 @@ const adminToken = "admin"
 
 type createTokenInput struct {
 	Body struct {
-		Name      string     `json:"name" maxLength:"63" pattern:"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$" doc:"Lower-case letters, digits, dots, hyphens." example:"shop"`
-		Scopes    []string   `json:"scopes" minItems:"1" doc:"What the token may do; admin is everything, tokens included." enum:"admin,contacts:read,contacts:write,events:write,imports:write"`
+		Name      string     `json:"name" maxLength:"63" pattern:"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$" doc:"What the token is for." example:"shop"`
+		Scopes    []string   `json:"scopes" minItems:"1" doc:"What it may do." enum:"admin,contacts:read,contacts:write,events:write,imports:write"`
 		ExpiresAt *time.Time `json:"expires_at,omitempty" doc:"When the token ends. Default: never."`
 	}
 }

@@ -13,7 +13,7 @@ import (
 // ContactItem is what a source says of a person, as JSON. What is absent, null or empty stays as it is.
 type ContactItem struct {
 	ExternalID string           `json:"external_id" doc:"The source's own id of the person." example:"C1042"`
-	Email      string           `json:"email,omitempty" doc:"An address. It identifies the person only where the request says that it is verified." example:"ana@example.com"`
+	Email      string           `json:"email,omitempty" doc:"It identifies the person where email_verified says so." example:"ana@example.com"`
 	Phone      string           `json:"phone,omitempty" doc:"In international form, such as +34600111222." example:"+34600111222"`
 	Locale     string           `json:"locale,omitempty" doc:"A BCP 47 language tag, such as es-MX." example:"es-MX"`
 	TimeZone   string           `json:"time_zone,omitempty" doc:"A zone of the IANA database, such as Europe/Madrid." example:"Europe/Madrid"`
