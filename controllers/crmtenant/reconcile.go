@@ -128,6 +128,16 @@ func (r *Reconciler) prepareLogin(ctx context.Context, object *v1alpha1.CRMTenan
 		return way, checkLogin(ctx, object, way)
 	}
 	if way.password != "" {
+		save := func() error {
+			return r.saveSecret(ctx, object, runtimeSecret, map[string]string{uriKey: way.url})
+		}
+		if place.Role != "" {
+			// A new password is kept before it is in force: where the Secret cannot be written, as in a namespace that ends,
+			// workers keep the login that they have.
+			if err := save(); err != nil {
+				return login{}, err
+			}
+		}
 		err := r.ensureLogin(ctx, place, db, way)
 		if errors.Is(err, store.ErrMayNotCreateRoles) {
 			return login{url: place.URL, role: owner}, nil
@@ -135,8 +145,10 @@ func (r *Reconciler) prepareLogin(ctx context.Context, object *v1alpha1.CRMTenan
 		if err != nil {
 			return login{}, err
 		}
-		if err := r.saveSecret(ctx, object, runtimeSecret, map[string]string{uriKey: way.url}); err != nil {
-			return login{}, err
+		if place.Role == "" { // only now is it known that the role can be made
+			if err := save(); err != nil {
+				return login{}, err
+			}
 		}
 	}
 	if err := db.EnsureGrants(ctx, way.role); err != nil {
