@@ -119,6 +119,10 @@ func (s *sender) begin(ctx, drain context.Context, send store.SendableSend) (boo
 
 // work hands over what a chunk holds and gives the chunk back.
 func (s *sender) work(ctx, drain context.Context, c *channel, lease store.Lease) {
+	if !c.circuit.closed() { // the channel failed while the chunk was being leased
+		s.giveBack(drain, lease)
+		return
+	}
 	log := logr.FromContextOrDiscard(ctx)
 	j, err := s.job(ctx, lease.SendID)
 	var rows []int64
