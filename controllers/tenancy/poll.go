@@ -63,7 +63,7 @@ func (r *Registry) poll(ctx context.Context, namespace string) {
 	if r.polled(namespace, e.tenant.DB, away) {
 		if away {
 			// Once, when it goes away; the CRMTenant's status and its retries tell the rest.
-			ctrl.LoggerFrom(ctx).Error(err, "A tenant's database does not answer", "namespace", namespace)
+			ctrl.LoggerFrom(ctx).Error(store.Brief(err), "A tenant's database does not answer", "namespace", namespace)
 		}
 		r.Wake("CRMTenant", namespace, v1alpha1.TenantName)
 	}

@@ -47,7 +47,7 @@ func failure(ctx context.Context, err error) (status int, detail string) {
 	case store.IsUnavailable(err), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return http.StatusServiceUnavailable, detailUnavailable
 	}
-	logr.FromContextOrDiscard(ctx).Error(errors.New(store.Redact(err)), "Request failed")
+	logr.FromContextOrDiscard(ctx).Error(store.Brief(err), "Request failed")
 	return http.StatusInternalServerError, detailInternal
 }
 

@@ -2,6 +2,7 @@ package store
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"strings"
 
@@ -22,13 +23,20 @@ func Reason(err error) string {
 	return err.Error()
 }
 
-// Brief is an error for a log: what was attempted, and of a connection that cannot be made only the reason, so that it is a line.
+// Brief is an error for a log: what was attempted, and in one line why it failed. Messages of PostgreSQL can repeat values
+// of the rows that they are about, so that of a refused statement only the code, the table and the constraint are told; those
+// about the statement itself (class 42: rights, names, syntax) are told whole.
 func Brief(err error) error {
 	var connect *pgconn.ConnectError
-	if !errors.As(err, &connect) {
-		return err
+	var said *pgconn.PgError
+	switch {
+	case errors.As(err, &connect):
+		return &brief{text: strings.Replace(err.Error(), connect.Error(), Reason(connect), 1), err: err}
+	case errors.As(err, &said) && !strings.HasPrefix(said.Code, "42"):
+		told := fmt.Sprintf("PostgreSQL refused a statement: SQLSTATE %s, table %q, constraint %q", said.Code, said.TableName, said.ConstraintName)
+		return &brief{text: strings.Replace(err.Error(), said.Error(), told, 1), err: err}
 	}
-	return &brief{text: strings.Replace(err.Error(), connect.Error(), Reason(connect), 1), err: err}
+	return err
 }
 
 type brief struct {

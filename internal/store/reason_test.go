@@ -45,4 +45,9 @@ func TestBrief(t *testing.T) {
 	if other := errors.New("other"); Brief(other).Error() != "other" {
 		t.Error("another error should stay as it is")
 	}
+	private := &pgconn.PgError{Code: "22P02", Message: "invalid input syntax: \"ana@example.com\"", TableName: "contact"}
+	told := Brief(fmt.Errorf("write contacts: %w", private)).Error()
+	if want := `write contacts: PostgreSQL refused a statement: SQLSTATE 22P02, table "contact", constraint ""`; told != want {
+		t.Errorf("a row's values must not be told: got %q, want %q", told, want)
+	}
 }

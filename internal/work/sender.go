@@ -131,7 +131,7 @@ func (s *sender) work(ctx, drain context.Context, c *channel, lease store.Lease)
 	}
 	if err != nil {
 		if ctx.Err() == nil {
-			log.Error(err, "cannot work on a send for now", "send", lease.SendID)
+			log.Error(store.Brief(err), "cannot work on this send, and lets it rest", "send", lease.SendID)
 			s.rest(lease.SendID)
 		}
 		s.giveBack(drain, lease)

@@ -10,6 +10,7 @@ import (
 	"github.com/go-logr/logr"
 
 	"github.com/tertulia-crm/tertulia/internal/credentials"
+	"github.com/tertulia-crm/tertulia/internal/store"
 )
 
 // Worker works for the tenants whose directories it finds.
@@ -134,7 +135,7 @@ func (w *Worker) start(ctx context.Context, c credentials.Tenant) *running {
 		defer close(r.done)
 		defer stop()
 		if err := r.tenant.run(ctx); err != nil {
-			log.Error(err, "cannot work for the tenant")
+			log.Error(store.Brief(err), "cannot work for the tenant")
 		}
 	}()
 	return r
