@@ -281,10 +281,15 @@ func TestAStoppedWorkerGoesOnPastItsLease(t *testing.T) {
 		return s.State == campaign.Completed
 	})
 	h.send(frozen, syscall.SIGCONT)
-	h.eventually("late outcomes should settle what the relay has answered, and the rest should be sent", func() bool {
+	settled := func() bool {
 		s := h.status()
 		return s.Sent+s.Ambiguous == n && s.Pending == 0 && cmp.Equal(people(upTo(n)...), h.accountedFor())
-	})
+	}
+	h.eventually("late outcomes should settle what the relay has answered, and the rest should be sent", settled)
+	// When it has ended, it has written what it knows: rows that it had not offered to anybody may be pending once more.
+	h.send(frozen, syscall.SIGTERM)
+	_, _ = frozen.Process.Wait()
+	h.eventually("the other should send what is left", settled)
 	h.everybodyOnce(n)
 }
 
