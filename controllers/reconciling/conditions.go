@@ -56,7 +56,7 @@ func summarize(object v1alpha1.Object, inForce condition, err error, now time.Ti
 		}
 		return ctrl.Result{RequeueAfter: waiting.After}, nil
 	case errors.As(err, &interrupted):
-		if !interrupted.Silent && status.ObservedGeneration != generation {
+		if !interrupted.Silent && (status.ObservedGeneration != generation || waits(status)) {
 			set(v1alpha1.ReadyCondition, metav1.ConditionFalse, interrupted.Reason, interrupted.Message)
 			set(v1alpha1.ReconcilingCondition, metav1.ConditionTrue, interrupted.Reason, interrupted.Message)
 			clear(v1alpha1.StalledCondition)
@@ -69,6 +69,12 @@ func summarize(object v1alpha1.Object, inForce condition, err error, now time.Ti
 		return ctrl.Result{}, err
 	}
 	return ctrl.Result{}, err
+}
+
+// waits tells whether the last pass ended with something that heals by itself. What is in force or stalled stays so while
+// nothing can be learned; what an object waits for may be another thing by now.
+func waits(s *v1alpha1.Status) bool {
+	return meta.IsStatusConditionFalse(s.Conditions, v1alpha1.ReadyCondition) && !meta.IsStatusConditionTrue(s.Conditions, v1alpha1.StalledCondition)
 }
 
 // condition is what a condition says, without its type.

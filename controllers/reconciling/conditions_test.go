@@ -70,6 +70,19 @@ func TestEndOfAPassBecomesConditions(t *testing.T) {
 			want:     []metav1.Condition{is("Ready", "False", "DatabaseUnavailable", "away"), is("Reconciling", "True", "DatabaseUnavailable", "away")},
 			observed: 1, wantReturn: broken,
 		},
+		"interrupted while it waits": {
+			reason: "it waits for another thing now", before: eventType(2, is("Ready", "False", "CRMTenantNotFound", "add one")),
+			err:      &Interrupted{Reason: "ForeignDatabase", Message: "another's"},
+			want:     []metav1.Condition{is("Ready", "False", "ForeignDatabase", "another's"), is("Reconciling", "True", "ForeignDatabase", "another's")},
+			observed: 2,
+		},
+		"interrupted while stalled": {
+			reason:   "only an edit mends it, whatever the database does",
+			before:   eventType(2, is("Ready", "False", "InvalidSpec", "mend it"), is("Stalled", "True", "InvalidSpec", "mend it")),
+			err:      &Interrupted{Reason: "DatabaseUnavailable", Message: "away", Err: broken},
+			want:     []metav1.Condition{is("Ready", "False", "InvalidSpec", "mend it"), is("Stalled", "True", "InvalidSpec", "mend it")},
+			observed: 2, wantReturn: broken,
+		},
 		"interrupted for a moment": {
 			reason: "the wake-up is on its way", before: eventType(1), err: &Interrupted{Reason: "TenantNotReady", Silent: true}, observed: 1,
 		},
