@@ -30,9 +30,6 @@ const (
 	TenantNotReadyReason  = "TenantNotReady"
 	DatabaseDownReason    = "DatabaseUnavailable"
 	InvalidSpecReason     = "InvalidSpec"
-	SettledReason         = "Settled"
-	DeletedReason         = "Deleted"
-	AsDeclaredReason      = "AsDeclared"
 	SecretNotLabelled     = "SecretNotLabelled"
 	SecretKeyMissing      = "SecretKeyMissing"
 	DependencyNotReady    = "DependencyNotReady"
@@ -63,7 +60,6 @@ const (
 // Reasons of a RecordType's conditions.
 const (
 	LossyChangeReason = "LossyChange"
-	InUseReason       = "InUse"
 )
 
 // Reasons of a MessageTemplate's and a Segment's conditions.

@@ -164,15 +164,6 @@ func (t *Template) Render(locale string, vars Vars) (Rendered, error) {
 	return out, nil
 }
 
-// Locales lists the locales that have content, as their authors wrote them, in no order.
-func (t *Template) Locales() []string {
-	out := make([]string, 0, len(t.contents))
-	for _, c := range t.contents {
-		out = append(out, c.locale)
-	}
-	return out
-}
-
 func (t *Template) choose(locale string) *content {
 	for l := canonicalLocale(locale); l != ""; {
 		if c := t.contents[l]; c != nil {

@@ -66,9 +66,6 @@ func New(o Options) *Server {
 	return s
 }
 
-// Handler answers HTTP requests.
-func (s *Server) Handler() http.Handler { return s.handler }
-
 // Discover looks once for tenants that came, went or changed.
 func (s *Server) Discover(ctx context.Context) { s.tenants.scan(ctx) }
 
