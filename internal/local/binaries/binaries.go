@@ -23,11 +23,19 @@ const (
 	apiServer         = "kube-apiserver"
 	controllerManager = "kube-controller-manager"
 	kubectl           = "kubectl"
+	scheduler         = "kube-scheduler"
+	proxy             = "kube-proxy"
+	kubelet           = "kubelet"
 )
 
 // Set says where the programs of a control plane are, as absolute paths.
 type Set struct {
 	Etcd, APIServer, ControllerManager, Kubectl string
+}
+
+// NodeSet says where the further programs are that a node needs on which pods run, as absolute paths.
+type NodeSet struct {
+	Scheduler, Proxy, Kubelet string
 }
 
 // Options say where to look. The zero value is what a user wants.
@@ -50,13 +58,36 @@ func CacheDir() (string, error) {
 	return filepath.Join(base, "tertulia", "kubernetes-"+KubernetesVersion), nil
 }
 
-// Ensure finds every program, building what is missing. That takes minutes the first time on a machine and needs the go
-// command; afterwards it is a matter of looking. Processes that need the same build wait for one of them to do it.
+// Ensure finds every program of a control plane, building what is missing. That takes minutes the first time on a machine
+// and needs the go command; afterwards it is a matter of looking. Processes that need the same build wait for one of them to
+// do it.
 func Ensure(ctx context.Context, o Options) (Set, error) {
 	return ensure(ctx, o, recipes())
 }
 
+// EnsureNode does for the programs of a node what Ensure does for those of a control plane. Only who runs pods needs them.
+func EnsureNode(ctx context.Context, o Options) (NodeSet, error) {
+	var set NodeSet
+	err := find(ctx, o, nodeRecipes(), map[string]*string{scheduler: &set.Scheduler, proxy: &set.Proxy, kubelet: &set.Kubelet})
+	if err != nil {
+		return NodeSet{}, err
+	}
+	return set, nil
+}
+
 func ensure(ctx context.Context, o Options, recipes []recipe) (Set, error) {
+	var set Set
+	err := find(ctx, o, recipes, map[string]*string{
+		etcd: &set.Etcd, apiServer: &set.APIServer, controllerManager: &set.ControllerManager, kubectl: &set.Kubectl,
+	})
+	if err != nil {
+		return Set{}, err
+	}
+	return set, nil
+}
+
+// find builds what is missing of the recipes and notes the path of each program that is wanted.
+func find(ctx context.Context, o Options, recipes []recipe, wanted map[string]*string) error {
 	if o.Progress == nil {
 		o.Progress = io.Discard
 	}
@@ -66,7 +97,7 @@ func ensure(ctx context.Context, o Options, recipes []recipe) (Set, error) {
 	if o.Cache == "" {
 		cache, err := CacheDir()
 		if err != nil {
-			return Set{}, err
+			return err
 		}
 		o.Cache = cache
 	}
@@ -75,41 +106,31 @@ func ensure(ctx context.Context, o Options, recipes []recipe) (Set, error) {
 			continue
 		}
 		if err := build(ctx, r, o); err != nil {
-			return Set{}, fmt.Errorf("build %s: %w (or point %s at a folder that has them)", r.title, err, AssetsVariable)
+			return fmt.Errorf("build %s: %w (or point %s at a folder that has them)", r.title, err, AssetsVariable)
 		}
 	}
-	return locate(o)
+	var errs []error
+	for name, path := range wanted {
+		found, err := locate(name, o)
+		*path = found
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
 }
 
 // missing lists the programs of a recipe that are in neither folder.
 func missing(r recipe, o Options) []program {
 	var absent []program
 	for _, p := range r.programs {
-		if _, err := find(p.name, o); err != nil {
+		if _, err := locate(p.name, o); err != nil {
 			absent = append(absent, p)
 		}
 	}
 	return absent
 }
 
-func locate(o Options) (Set, error) {
-	var set Set
-	var errs []error
-	for name, path := range map[string]*string{
-		etcd: &set.Etcd, apiServer: &set.APIServer, controllerManager: &set.ControllerManager, kubectl: &set.Kubectl,
-	} {
-		found, err := find(name, o)
-		*path = found
-		errs = append(errs, err)
-	}
-	if err := errors.Join(errs...); err != nil {
-		return Set{}, err
-	}
-	return set, nil
-}
-
-// find looks for a program in the assets folder and then in the cache.
-func find(name string, o Options) (string, error) {
+// locate looks for a program in the assets folder and then in the cache.
+func locate(name string, o Options) (string, error) {
 	for _, folder := range []string{o.Assets, o.Cache} {
 		if folder == "" {
 			continue

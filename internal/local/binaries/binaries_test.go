@@ -108,6 +108,32 @@ func TestAssetsArePreferred(t *testing.T) {
 	}
 }
 
+func TestProgramsOfANodeAreFoundApart(t *testing.T) {
+	assets := t.TempDir()
+	for _, name := range []string{scheduler, proxy, kubelet} {
+		if err := os.WriteFile(filepath.Join(assets, name), nil, 0o700); err != nil { //nolint:gosec // it must look like a program
+			t.Fatal(err)
+		}
+	}
+	got, err := EnsureNode(t.Context(), Options{Assets: assets, Cache: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := NodeSet{
+		Scheduler: filepath.Join(assets, scheduler), Proxy: filepath.Join(assets, proxy), Kubelet: filepath.Join(assets, kubelet),
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	for _, r := range recipes() { // what `up` and the tests wait for
+		for _, p := range r.programs {
+			if p.name == scheduler || p.name == proxy || p.name == kubelet {
+				t.Errorf("%s is built for who needs no node", p.name)
+			}
+		}
+	}
+}
+
 func TestAFailedBuildSaysWhatTheCompilerSaid(t *testing.T) {
 	recipes := tinyRecipe(t)
 	recipes[0].programs[0].pkg = "example.com/tiny/missing"

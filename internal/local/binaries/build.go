@@ -59,6 +59,18 @@ func recipes() []recipe {
 	}
 }
 
+// nodeRecipes build the rest of Kubernetes out of the same module. What the API server shares with it is in Go's cache by then.
+func nodeRecipes() []recipe {
+	return []recipe{{
+		title: "Kubernetes " + KubernetesVersion, typical: "about 2 minutes", mod: kubernetesMod, sum: kubernetesSum,
+		programs: []program{
+			{scheduler, "k8s.io/kubernetes/cmd/kube-scheduler"},
+			{proxy, "k8s.io/kubernetes/cmd/kube-proxy"},
+			{kubelet, "k8s.io/kubernetes/cmd/kubelet"},
+		},
+	}}
+}
+
 // linkerFlags drop symbols and debug information (half of the size) and set the version, without which kubectl and the API
 // server's own checks cannot tell which release this is.
 const linkerFlags = "-s -w" +
