@@ -1,6 +1,7 @@
 // Package controlplane runs a real Kubernetes control plane on this machine: etcd, kube-apiserver and the part of
 // kube-controller-manager that lets namespaces finish deleting and owners' dependents go with them. There are no nodes, so
-// nothing runs in it: it keeps custom resources, for `tertulia up` and for the tests of controllers.
+// nothing runs in it: it keeps custom resources, for `tertulia up` and for the tests of controllers. With Options.Nodes it
+// is whole, and nodes may join it: see the package node.
 package controlplane
 
 import (
@@ -23,7 +24,7 @@ import (
 	"github.com/tertulia-crm/tertulia/internal/local/supervise"
 )
 
-// serviceAddress is the first address of serviceRange, which Kubernetes gives to the API server's own Service.
+// serviceAddress is the first address of ServiceRange, which Kubernetes gives to the API server's own Service.
 var serviceAddress = net.IPv4(10, 78, 0, 1)
 
 // The names of the programs, of their logs and of their pid files.
@@ -34,7 +35,8 @@ const (
 )
 
 const (
-	serviceRange = "10.78.0.0/24"
+	// ServiceRange is where the addresses of Services come from.
+	ServiceRange = "10.78.0.0/24"
 	// readyTimeout bounds the wait for a server that has been started. On two busy cores the API server takes 5 to 15 s.
 	readyTimeout = 2 * time.Minute
 )
@@ -46,7 +48,7 @@ type Options struct {
 	Dir string
 	// Kubeconfig is where the administrator's kubeconfig is written. Default: Dir/kubeconfig.
 	Kubeconfig string
-	// Port is the API server's, on 127.0.0.1. Default: the one used last time in this folder if it is free, else any.
+	// Port is the API server's, on 127.0.0.1 (or Nodes.Address). Default: the one used last time in this folder if it is free, else any.
 	Port int
 	// Logs is the folder of the programs' logs. Default: Dir/logs.
 	Logs string
@@ -58,6 +60,8 @@ type Options struct {
 	Volatile bool
 	// WithoutControllers leaves out kube-controller-manager: namespaces then never finish deleting.
 	WithoutControllers bool
+	// Nodes makes it a control plane that nodes can join and on which pods run. Default: nil, one that only keeps objects.
+	Nodes *NodeOptions
 	// Log is told when a program ended by itself, which is then started again. Default: nobody.
 	Log logr.Logger
 	// Progress is told about a build of the programs. Default: nobody.
@@ -66,10 +70,10 @@ type Options struct {
 
 // ControlPlane is a running control plane. Its methods may be called by several goroutines.
 type ControlPlane struct {
-	options  Options
-	pki      *pki
-	config   *rest.Config
-	etcdPort int
+	options   Options
+	pki       *pki
+	config    *rest.Config
+	etcdPorts []int // for clients, for peers
 
 	mu       sync.Mutex                 // guards programs
 	programs map[string]*supervise.Kept // by name
@@ -112,10 +116,13 @@ func (c *ControlPlane) start(ctx context.Context) error {
 	if err = os.MkdirAll(c.options.Dir, 0o700); err != nil {
 		return fmt.Errorf("make %s: %w", c.options.Dir, err)
 	}
+	if c.etcdPorts, err = ports.Free(2); err != nil {
+		return err
+	}
 	if err = supervise.EndLeftovers(ctx, c.options.PIDs, supervise.DefaultGrace); err != nil {
 		return fmt.Errorf("end what an earlier control plane left: %w", err)
 	}
-	if c.pki, err = ensurePKI(filepath.Join(c.options.Dir, "pki"), time.Now()); err != nil {
+	if c.pki, err = ensurePKI(filepath.Join(c.options.Dir, "pki"), c.options.Nodes, time.Now()); err != nil {
 		return err
 	}
 	if c.options.Port == 0 {
@@ -126,7 +133,7 @@ func (c *ControlPlane) start(ctx context.Context) error {
 	if c.config, err = c.adminConfig(); err != nil {
 		return err
 	}
-	if err = c.startEtcd(ctx); err != nil {
+	if err = c.StartEtcd(ctx); err != nil {
 		return err
 	}
 	if err = c.StartAPIServer(ctx); err != nil {
@@ -167,6 +174,34 @@ func (c *ControlPlane) StopAPIServer(ctx context.Context) error {
 // StartAPIServer starts the API server that StopAPIServer ended, at the same address, and returns when it is ready.
 func (c *ControlPlane) StartAPIServer(ctx context.Context) error {
 	return c.run(ctx, c.apiServerCommand(), c.apiServerReady)
+}
+
+// StopEtcd ends etcd alone. An API server that runs meanwhile answers with errors.
+func (c *ControlPlane) StopEtcd(ctx context.Context) error {
+	return c.stop(ctx, etcd)
+}
+
+// WipeEtcd deletes every object there is: etcd must have been stopped, and its next start begins with nothing. Certificates
+// and the key that signs ServiceAccounts' tokens stay.
+func (c *ControlPlane) WipeEtcd() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.programs[etcd] != nil {
+		return errors.New("wipe etcd: it runs, so stop it first")
+	}
+	if err := os.RemoveAll(c.etcdData()); err != nil {
+		return fmt.Errorf("wipe etcd: %w", err)
+	}
+	return nil
+}
+
+// RestartControllers ends the controller manager and starts it again, as after a control plane was made anew: it remembers
+// nothing of what it saw.
+func (c *ControlPlane) RestartControllers(ctx context.Context) error {
+	if err := c.stop(ctx, controllerManager); err != nil {
+		return err
+	}
+	return c.startControllers(ctx)
 }
 
 // run starts a program, waits until it is ready (at once where ready is nil) and keeps it running from then on.

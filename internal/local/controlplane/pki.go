@@ -46,9 +46,10 @@ var (
 
 func (p *pki) cert(name string) string { return filepath.Join(p.folder, name+".crt") }
 func (p *pki) key(name string) string  { return filepath.Join(p.folder, name+".key") }
+func (p *pki) file(name string) string { return filepath.Join(p.folder, name) }
 
 // ensurePKI loads the folder, or makes it: aside first, so that a half-made one is never seen.
-func ensurePKI(folder string, now time.Time) (*pki, error) {
+func ensurePKI(folder string, nodes *NodeOptions, now time.Time) (*pki, error) {
 	p := &pki{folder: folder}
 	if _, err := os.Stat(folder); err == nil {
 		return p, nil
@@ -60,7 +61,7 @@ func ensurePKI(folder string, now time.Time) (*pki, error) {
 	if err := os.MkdirAll(making.folder, 0o700); err != nil {
 		return nil, fmt.Errorf("make the folder of certificates: %w", err)
 	}
-	if err := making.makeAll(now); err != nil {
+	if err := making.makeAll(nodes, now); err != nil {
 		return nil, err
 	}
 	if err := os.Rename(making.folder, folder); err != nil {
@@ -69,13 +70,13 @@ func ensurePKI(folder string, now time.Time) (*pki, error) {
 	return p, nil
 }
 
-func (p *pki) makeAll(now time.Time) error {
+func (p *pki) makeAll(nodes *NodeOptions, now time.Time) error {
 	if err := p.makeAuthority(now); err != nil {
 		return err
 	}
 	both := []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
 	client := both[1:]
-	for name, template := range map[string]*x509.Certificate{
+	pairs := map[string]*x509.Certificate{
 		pairAPIServer: {Subject: pkix.Name{CommonName: "kube-apiserver"}, IPAddresses: serverAddresses, DNSNames: serverNames, ExtKeyUsage: both[:1]},
 		// etcd is its own peer, so its certificate is a client's too.
 		pairEtcd:       {Subject: pkix.Name{CommonName: "etcd"}, IPAddresses: serverAddresses[:1], DNSNames: serverNames[:1], ExtKeyUsage: both},
@@ -83,7 +84,9 @@ func (p *pki) makeAll(now time.Time) error {
 		// system:masters may do everything, whatever RBAC says.
 		pairAdmin:             {Subject: pkix.Name{CommonName: "admin", Organization: []string{"system:masters"}}, ExtKeyUsage: client},
 		pairControllerManager: {Subject: pkix.Name{CommonName: "system:kube-controller-manager"}, ExtKeyUsage: client},
-	} {
+	}
+	nodes.addTo(pairs)
+	for name, template := range pairs {
 		if err := p.makePair(name, template, now); err != nil {
 			return err
 		}

@@ -11,7 +11,6 @@ import (
 
 	"k8s.io/client-go/tools/clientcmd"
 
-	"github.com/tertulia-crm/tertulia/internal/local/ports"
 	"github.com/tertulia-crm/tertulia/internal/local/supervise"
 )
 
@@ -35,18 +34,15 @@ func (c *ControlPlane) command(name, path string, args ...string) supervise.Comm
 	}
 }
 
-// startEtcd runs etcd on two free ports of the loopback interface, to which only holders of our certificates may speak:
-// other users of the machine can reach them too.
-func (c *ControlPlane) startEtcd(ctx context.Context) error {
-	free, err := ports.Free(2)
-	if err != nil {
-		return err
-	}
-	c.etcdPort = free[0]
-	client, peer := loopbackURL(free[0]), loopbackURL(free[1])
+func (c *ControlPlane) etcdData() string { return filepath.Join(c.options.Dir, "etcd") }
+
+// StartEtcd runs etcd on two ports of the loopback interface, to which only holders of our certificates may speak: other users
+// of the machine can reach them too. It starts again what StopEtcd ended, at the same ports.
+func (c *ControlPlane) StartEtcd(ctx context.Context) error {
+	client, peer := loopbackURL(c.etcdPorts[0]), loopbackURL(c.etcdPorts[1])
 	args := []string{
 		"--name=default",
-		"--data-dir=" + filepath.Join(c.options.Dir, "etcd"),
+		"--data-dir=" + c.etcdData(),
 		"--listen-client-urls=" + client, "--advertise-client-urls=" + client,
 		"--listen-peer-urls=" + peer,
 		"--cert-file=" + c.pki.cert(pairEtcd), "--key-file=" + c.pki.key(pairEtcd),
@@ -62,24 +58,23 @@ func (c *ControlPlane) startEtcd(ctx context.Context) error {
 }
 
 func (c *ControlPlane) apiServerCommand() supervise.Command {
-	return c.command(apiServer, c.options.Binaries.APIServer,
-		"--bind-address=127.0.0.1", "--advertise-address=127.0.0.1",
-		"--secure-port="+strconv.Itoa(c.options.Port),
-		// No Endpoints object for the API server's own Service: a loopback address is not allowed in one, and no pod asks.
-		"--endpoint-reconciler-type=none",
-		"--service-cluster-ip-range="+serviceRange,
-		"--etcd-servers="+loopbackURL(c.etcdPort),
-		"--etcd-cafile="+c.pki.cert(pairCA),
-		"--etcd-certfile="+c.pki.cert(pairEtcdClient), "--etcd-keyfile="+c.pki.key(pairEtcdClient),
-		"--tls-cert-file="+c.pki.cert(pairAPIServer), "--tls-private-key-file="+c.pki.key(pairAPIServer),
-		"--client-ca-file="+c.pki.cert(pairCA),
-		"--authorization-mode=RBAC",
+	address := c.options.address()
+	args := []string{
+		"--bind-address=" + address, "--advertise-address=" + address,
+		"--secure-port=" + strconv.Itoa(c.options.Port),
+		"--service-cluster-ip-range=" + ServiceRange,
+		"--etcd-servers=" + loopbackURL(c.etcdPorts[0]),
+		"--etcd-cafile=" + c.pki.cert(pairCA),
+		"--etcd-certfile=" + c.pki.cert(pairEtcdClient), "--etcd-keyfile=" + c.pki.key(pairEtcdClient),
+		"--tls-cert-file=" + c.pki.cert(pairAPIServer), "--tls-private-key-file=" + c.pki.key(pairAPIServer),
+		"--client-ca-file=" + c.pki.cert(pairCA),
 		"--service-account-issuer=https://kubernetes.default.svc",
-		"--service-account-key-file="+c.pki.key(keyServiceAccounts),
-		"--service-account-signing-key-file="+c.pki.key(keyServiceAccounts),
+		"--service-account-key-file=" + c.pki.key(keyServiceAccounts),
+		"--service-account-signing-key-file=" + c.pki.key(keyServiceAccounts),
 		"--profiling=false",
 		"--v=1",
-	)
+	}
+	return c.command(apiServer, c.options.Binaries.APIServer, append(args, c.nodeArguments()...)...)
 }
 
 func (c *ControlPlane) startControllers(ctx context.Context) error {
@@ -94,9 +89,13 @@ func (c *ControlPlane) startControllers(ctx context.Context) error {
 	if err := clientcmd.WriteToFile(kubeconfig(config), file); err != nil {
 		return fmt.Errorf("write the controller manager's kubeconfig: %w", err)
 	}
+	enabled := strings.Join(controllers, ",")
+	if c.options.Nodes != nil {
+		enabled = "*" // what Kubernetes runs by default
+	}
 	return c.run(ctx, c.command(controllerManager, c.options.Binaries.ControllerManager,
 		"--kubeconfig="+file,
-		"--controllers="+strings.Join(controllers, ","),
+		"--controllers="+enabled,
 		// Each controller acts as its own ServiceAccount, with the role that Kubernetes ships for it.
 		"--use-service-account-credentials",
 		"--leader-elect=false",
@@ -112,7 +111,7 @@ func loopbackURL(port int) string { return "https://127.0.0.1:" + strconv.Itoa(p
 
 // etcdListens is etcd's readiness: it opens its client port once it has a leader.
 func (c *ControlPlane) etcdListens(ctx context.Context) error {
-	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(c.etcdPort))
+	address := net.JoinHostPort("127.0.0.1", strconv.Itoa(c.etcdPorts[0]))
 	conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", address)
 	if err != nil {
 		return err

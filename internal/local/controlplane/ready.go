@@ -3,7 +3,9 @@ package controlplane
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
+	"strconv"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
@@ -44,7 +46,7 @@ func (c *ControlPlane) clientConfig(pair string) (*rest.Config, error) {
 		return nil, err
 	}
 	return &rest.Config{
-		Host:            loopbackURL(c.options.Port),
+		Host:            "https://" + net.JoinHostPort(c.options.address(), strconv.Itoa(c.options.Port)),
 		TLSClientConfig: rest.TLSClientConfig{CAData: ca, CertData: cert, KeyData: key},
 	}, nil
 }
