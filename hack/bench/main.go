@@ -18,6 +18,7 @@ import (
 // Settings are what the flags say.
 type Settings struct {
 	Rows    int       // how many rows the benchmarks about people use
+	Tenants int       // how many tenants the benchmarks about objects use
 	Dir     string    // scratch space, removed at the end
 	Program string    // the tertulia binary
 	Log     io.Writer // what the measured processes say
@@ -32,6 +33,7 @@ type benchmark struct {
 // benchmarks are all there are, in the order in which they run.
 var benchmarks = []benchmark{
 	{name: "import/contacts", measure: measureImport},
+	{name: "operator", measure: measureOperator},
 }
 
 // longRun is how long one measurement may take to be repeated: longer ones are steady enough to stand alone.
@@ -49,6 +51,7 @@ func main() {
 func run(ctx context.Context) error {
 	only := flag.String("only", "", "run the benchmarks whose names begin with this; empty runs all")
 	rows := flag.Int("rows", 1_000_000, "rows of the benchmarks about people; smaller to try something out")
+	tenants := flag.Int("tenants", 100, fmt.Sprintf("tenants of the benchmarks about objects, with %d objects each", tenantObjects))
 	runs := flag.Int("runs", 5, "measure so often and take the median; one run where a run takes over a minute")
 	out := flag.String("out", "bench.json", "write the rows here")
 	program := flag.String("program", "bin/tertulia", "the binary to measure")
@@ -59,7 +62,7 @@ func run(ctx context.Context) error {
 		return fmt.Errorf("make scratch space: %w", err)
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	settings := Settings{Rows: *rows, Dir: dir, Program: *program, Log: io.Discard}
+	settings := Settings{Rows: *rows, Tenants: *tenants, Dir: dir, Program: *program, Log: io.Discard}
 	if *verbose {
 		settings.Log = os.Stderr
 	}

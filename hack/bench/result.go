@@ -32,6 +32,15 @@ func Time(name, unit string, value, bound float64) Row {
 	return Row{Name: name, Unit: unit, Value: value, Limit: bound, Ratio: quotient(bound, value)}
 }
 
+// Zero is a row that has to be nothing: its ratio is 1 when it is, and 0 when it is not.
+func Zero(name, unit string, value float64) Row {
+	row := Row{Name: name, Unit: unit, Value: value}
+	if value == 0 {
+		row.Ratio = 1
+	}
+	return row
+}
+
 // quotient is 0 where nothing was measured, which JSON can say and an infinity it cannot.
 func quotient(a, b float64) float64 {
 	if b == 0 {
