@@ -8,6 +8,7 @@
 //	database-url               the runtime role's URL
 //	channel.<name>.username    credentials of a channel
 //	channel.<name>.password
+//	metrics-token-sha256       in hex, of the token that is wanted by who scrapes workers and servers
 package credentials
 
 import (
@@ -34,6 +35,8 @@ type Tenant struct {
 	PublicURL   string
 	DatabaseURL string
 	Channels    map[string]Channel // by name; a channel without credentials is absent
+	// MetricsTokenSHA256 is what the token of who scrapes hashes to, in hex; "" lets everybody.
+	MetricsTokenSHA256 string
 	// Digest changes when anything above does.
 	Digest string
 }
@@ -67,7 +70,7 @@ func Read(dir string) (Tenant, error) {
 	}
 	tenant := Tenant{
 		ID: files["tenant"], Namespace: files["namespace"], PublicURL: files["public-url"], DatabaseURL: files["database-url"],
-		Channels: map[string]Channel{}, Digest: digest(files),
+		Channels: map[string]Channel{}, MetricsTokenSHA256: files["metrics-token-sha256"], Digest: digest(files),
 	}
 	if tenant.ID == "" || tenant.DatabaseURL == "" {
 		return Tenant{}, fmt.Errorf("read tenant directory %s: %w", dir, ErrIncomplete)

@@ -19,7 +19,9 @@ func Write(root string, t Tenant) error {
 		return fmt.Errorf("make tenant directory: %w", err)
 	}
 	wanted := map[string]string{"tenant": t.ID, "database-url": t.DatabaseURL}
-	for name, content := range map[string]string{"namespace": t.Namespace, "public-url": t.PublicURL} {
+	for name, content := range map[string]string{
+		"namespace": t.Namespace, "public-url": t.PublicURL, "metrics-token-sha256": t.MetricsTokenSHA256,
+	} {
 		if content != "" {
 			wanted[name] = content
 		}
