@@ -56,6 +56,30 @@ func TestAPIServerRefusesAndSaysHowToMend(t *testing.T) {
 			"the first is the default", "kind: CRMTenant\nmetadata: {name: default}\nspec: {id: velo, displayName: V, locales: [], publicURL: 'https://a.example'}",
 			"spec.locales",
 		},
+		"worker that asks for more than it may have": {
+			"no pod could be made", "kind: CRMTenant\nmetadata: {name: default}\nspec: {id: velo, displayName: V, locales: [es], publicURL: 'https://a.example', worker: {resources: {requests: {memory: 1Gi}, limits: {memory: 512Mi}}}}",
+			"raise the limit or lower the request",
+		},
+		"server that asks for more cpu than it may have": {
+			"no pod could be made", "kind: CRMTenant\nmetadata: {name: default}\nspec: {id: velo, displayName: V, locales: [es], publicURL: 'https://a.example', server: {resources: {requests: {cpu: 2}, limits: {cpu: 1500m}}}}",
+			"requests.cpu is more than limits.cpu",
+		},
+		"worker without room to begin": {
+			"it would be killed again and again", "kind: CRMTenant\nmetadata: {name: default}\nspec: {id: velo, displayName: V, locales: [es], publicURL: 'https://a.example', worker: {resources: {limits: {memory: 32Mi}}}}",
+			"at least 64Mi",
+		},
+		"negative cpu": {
+			"it means nothing", "kind: CRMTenant\nmetadata: {name: default}\nspec: {id: velo, displayName: V, locales: [es], publicURL: 'https://a.example', worker: {resources: {requests: {cpu: \"-1\"}}}}",
+			"such as 500m or 2",
+		},
+		"memory in words": {
+			"a slip of the pen", "kind: CRMTenant\nmetadata: {name: default}\nspec: {id: velo, displayName: V, locales: [es], publicURL: 'https://a.example', worker: {resources: {requests: {memory: 1 GB}}}}",
+			"spec.worker.resources.requests.memory",
+		},
+		"more workers than a tenant has": {
+			"a slip of the pen", "kind: CRMTenant\nmetadata: {name: default}\nspec: {id: velo, displayName: V, locales: [es], publicURL: 'https://a.example', worker: {replicas: 1000}}",
+			"spec.worker.replicas",
+		},
 		"record of another name": {
 			"only contacts can be extended yet", "kind: RecordType\nmetadata: {name: dog}\nspec: {}", `name it "contact"`,
 		},

@@ -19,6 +19,9 @@ const (
 	HealthyCondition = "Healthy"
 	// RuntimeRoleCondition is False on a CRMTenant whose workers and servers have to use the database owner's login.
 	RuntimeRoleCondition = "RuntimeRole"
+	// WorkloadsReadyCondition is True on a CRMTenant whose workers and servers all run as it says they should. It is
+	// absent where the operator does not run them.
+	WorkloadsReadyCondition = "WorkloadsReady"
 )
 
 // Reasons of conditions that several kinds share. A reference that does not resolve yet has the reason
@@ -55,6 +58,26 @@ const (
 	SecretNotOursReason = "SecretNotOurs"
 	SeparateReason      = "Separate"
 	OwnerRunsReason     = "OwnerRuns"
+)
+
+// Reasons of a CRMTenant's condition WorkloadsReady.
+const (
+	RunningReason = "Running"
+	// RollingOutReason: the cluster replaces processes, or starts the first ones.
+	RollingOutReason = "RollingOut"
+	// PodsNotReadyReason: processes run and cannot do their work.
+	PodsNotReadyReason         = "PodsNotReady"
+	ImageCannotBePulledReason  = "ImageCannotBePulled"
+	PodsCrashReason            = "PodsCrash"
+	OutOfMemoryReason          = "OutOfMemory"
+	QuotaExceededReason        = "QuotaExceeded"
+	PodsRefusedReason          = "PodsRefused"
+	NoNodeFitsReason           = "NoNodeFits"
+	ContainerCannotStartReason = "ContainerCannotStart"
+	CredentialsNotYetInUse     = "CredentialsNotYetInUse"
+	WorkloadNotOursReason      = "WorkloadNotOurs"
+	WorkloadsNotAppliedReason  = "WorkloadsNotApplied"
+	NoProcessesWantedReason    = "NoProcessesWanted"
 )
 
 // Reasons of a RecordType's conditions.

@@ -32,7 +32,15 @@ type CRMTenantSpec struct {
 	// +kubebuilder:validation:MaxLength=200
 	// +kubebuilder:validation:XValidation:rule="isURL(self) && (self.startsWith('https://') || self.startsWith('http://')) && !self.endsWith('/') && !self.contains('?') && !self.contains('#') && !self.contains('@')",message="must be an http or https URL without login, query, fragment or a slash at its end, such as https://crm.velo.example"
 	PublicURL string `json:"publicURL"`
-	// Suspend stops all of the tenant's sending and segment work, and keeps everything. Default: false.
+	// Worker sizes the processes that build segments and send. It matters in a cluster, where the operator runs them.
+	// +optional
+	Worker *ProcessSize `json:"worker,omitempty"`
+	// Server sizes the processes that answer contacts and clients: the API, unsubscribe links. It matters in a cluster,
+	// where the operator runs them.
+	// +optional
+	Server *ProcessSize `json:"server,omitempty"`
+	// Suspend stops all of the tenant's sending and segment work, and keeps everything: servers go on answering, so that
+	// who unsubscribes is heard. Default: false.
 	// +optional
 	Suspend bool `json:"suspend,omitempty"`
 }
@@ -59,6 +67,15 @@ type CRMTenantStatus struct {
 	// Database is the name of the database in use.
 	// +optional
 	Database string `json:"database,omitempty"`
+	// PublicURL is the address in force. While it stands here, its host is this tenant's and no other's.
+	// +optional
+	PublicURL string `json:"publicURL,omitempty"`
+	// Workers counts the processes that build segments and send; absent where the operator does not run them.
+	// +optional
+	Workers *ProcessCount `json:"workers,omitempty"`
+	// Servers counts the processes that answer contacts and clients; absent where the operator does not run them.
+	// +optional
+	Servers *ProcessCount `json:"servers,omitempty"`
 }
 
 // CRMTenant is an organisation, its database and its public address. Its namespace holds all that belongs to it.
@@ -68,7 +85,10 @@ type CRMTenantStatus struct {
 // +kubebuilder:printcolumn:name="ID",type=string,JSONPath=`.spec.id`
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
-// +kubebuilder:printcolumn:name="Schema",type=integer,JSONPath=`.status.schemaVersion`
+// +kubebuilder:printcolumn:name="Workers",type=integer,JSONPath=`.status.workers.ready`
+// +kubebuilder:printcolumn:name="Servers",type=integer,JSONPath=`.status.servers.ready`
+// +kubebuilder:printcolumn:name="Workloads",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="WorkloadsReady")].reason`
+// +kubebuilder:printcolumn:name="Schema",type=integer,priority=1,JSONPath=`.status.schemaVersion`
 // +kubebuilder:printcolumn:name="URL",type=string,priority=1,JSONPath=`.spec.publicURL`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:selectablefield:JSONPath=`.spec.id`

@@ -5,5 +5,5 @@ import "embed"
 
 // Files has one YAML file per kind at its root.
 //
-//go:embed *.yaml
+//go:embed crm.*.yaml
 var Files embed.FS
