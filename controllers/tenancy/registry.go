@@ -30,6 +30,14 @@ type Tenant struct {
 	DB       *store.DB
 }
 
+// How many connections to a tenant's database the operator holds. A cluster with a hundred tenants admits a few hundred
+// connections, and most of them are for workers and servers. The second one lets a poll look while an index is built, and
+// ends soon after nobody needs it.
+const (
+	tenantConnections = 2
+	spareIdle         = 5 * time.Second
+)
+
 // Place says where a tenant's database is, for the operator.
 type Place struct {
 	URL  string
@@ -139,7 +147,9 @@ func (r *Registry) Connect(ctx context.Context, namespace string, place Place) (
 	if e, ok := r.entries[namespace]; ok && e.place == place && e.tenant.DB != nil {
 		return e.tenant.DB, nil
 	}
-	db, err := store.Open(ctx, place.URL, store.Options{Role: place.Role, ApplicationName: "tertulia-operator"})
+	db, err := store.Open(ctx, place.URL, store.Options{
+		Role: place.Role, ApplicationName: "tertulia-operator", MaxConns: tenantConnections, MaxIdle: spareIdle,
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -28,6 +28,8 @@ type DB struct {
 type Options struct {
 	// MaxConns bounds the pool; 0 means 8.
 	MaxConns int32
+	// MaxIdle is how long a connection that nobody uses is kept; 0 means two minutes.
+	MaxIdle time.Duration
 	// ApplicationName is what pg_stat_activity shows; "" means tertulia.
 	ApplicationName string
 	// Role is taken with SET ROLE by every connection; "" keeps the login role.
@@ -63,6 +65,10 @@ func poolConfig(url string, o Options) (*pgxpool.Config, error) {
 		config.MaxConns = o.MaxConns
 	}
 	config.MaxConnIdleTime = 2 * time.Minute
+	if o.MaxIdle > 0 {
+		// Idle connections are looked for at this pace.
+		config.MaxConnIdleTime, config.HealthCheckPeriod = o.MaxIdle, o.MaxIdle
+	}
 	config.ConnConfig.ConnectTimeout = 5 * time.Second
 	params := config.ConnConfig.RuntimeParams
 	params["search_path"] = Schema
