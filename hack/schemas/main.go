@@ -1,9 +1,7 @@
-// Command schemas makes, from the CRDs, one JSON Schema per kind for editors, and the chart's copies of the CRDs, which
-// Helm keeps on uninstall.
+// Command schemas makes, from the CRDs, one JSON Schema per kind for editors.
 package main
 
 import (
-	"bytes"
 	"encoding/json"
 	"flag"
 	"fmt"
@@ -18,23 +16,20 @@ import (
 func main() {
 	crds := flag.String("crds", "config/crd", "directory of the CRDs")
 	schemas := flag.String("schemas", "docs/schemas", "directory for the JSON Schemas")
-	chart := flag.String("chart", "charts/tertulia-crds/templates", "directory for the chart's CRDs")
 	flag.Parse()
-	if err := run(*crds, *schemas, *chart); err != nil {
+	if err := run(*crds, *schemas); err != nil {
 		fmt.Fprintln(os.Stderr, "schemas:", err)
 		os.Exit(1)
 	}
 }
 
-func run(crds, schemas, chart string) error {
-	files, err := filepath.Glob(filepath.Join(crds, "*.yaml"))
+func run(crds, schemas string) error {
+	files, err := filepath.Glob(filepath.Join(crds, "crm.*.yaml"))
 	if err != nil {
 		return err
 	}
-	for _, dir := range []string{schemas, chart} {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
-			return err
-		}
+	if err := os.MkdirAll(schemas, 0o755); err != nil {
+		return err
 	}
 	for _, file := range files {
 		content, err := os.ReadFile(file)
@@ -45,18 +40,8 @@ func run(crds, schemas, chart string) error {
 		if err := yaml.UnmarshalStrict(content, &crd); err != nil {
 			return fmt.Errorf("%s: %w", file, err)
 		}
-		if crd.Kind != "CustomResourceDefinition" {
-			continue
-		}
 		if err := writeSchemas(schemas, &crd); err != nil {
 			return fmt.Errorf("%s: %w", file, err)
-		}
-		kept, err := keepOnUninstall(content)
-		if err != nil {
-			return fmt.Errorf("%s: %w", file, err)
-		}
-		if err := os.WriteFile(filepath.Join(chart, filepath.Base(file)), kept, 0o644); err != nil {
-			return err
 		}
 	}
 	return nil
@@ -113,15 +98,4 @@ func forEditors(schema map[string]any) {
 	if items, ok := schema["items"].(map[string]any); ok {
 		forEditors(items)
 	}
-}
-
-// keepOnUninstall adds the annotation that makes Helm leave a CRD, and so every object of its kind, where it is.
-func keepOnUninstall(crd []byte) ([]byte, error) {
-	const annotations = "\n  annotations:\n"
-	if !bytes.Contains(crd, []byte(annotations)) {
-		return nil, fmt.Errorf("no annotations to add to")
-	}
-	// Braces in descriptions and CEL messages must reach Helm as text.
-	escaped := strings.NewReplacer("{{", "{{ \"{{\" }}", "}}", "{{ \"}}\" }}").Replace(string(crd))
-	return []byte(strings.Replace(escaped, annotations, annotations+"    helm.sh/resource-policy: keep\n", 1)), nil
 }

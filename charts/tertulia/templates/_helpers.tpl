@@ -1,0 +1,38 @@
+{{/* The name of the operator's objects: the release's, with ours in it. */}}
+{{- define "tertulia.fullname" -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride -}}
+{{- else if contains "tertulia" .Release.Name -}}
+{{- printf "%s-operator" .Release.Name | trunc 52 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-tertulia-operator" .Release.Name | trunc 52 | trimSuffix "-" -}}
+{{- end -}}
+{{- end }}
+
+{{- define "tertulia.selectorLabels" -}}
+app.kubernetes.io/name: tertulia
+app.kubernetes.io/component: operator
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "tertulia.labels" -}}
+{{ include "tertulia.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- end }}
+
+{{- define "tertulia.image" -}}
+{{- if .Values.image.digest -}}
+{{ .Values.image.repository }}@{{ .Values.image.digest }}
+{{- else -}}
+{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
+{{- end -}}
+{{- end }}
+
+{{/* The operator's ServiceAccount, as the subject of a binding. */}}
+{{- define "tertulia.subject" -}}
+- kind: ServiceAccount
+  name: {{ include "tertulia.fullname" . }}
+  namespace: {{ .Release.Namespace }}
+{{- end }}

@@ -1,0 +1,183 @@
+{{- /* Written by hack/packaging from config/rbac/role.yaml and config/crd: run make generate. */ -}}
+
+{{- define "tertulia.rules.cluster" -}}
+- apiGroups:
+  - authentication.k8s.io
+  resources:
+  - tokenreviews
+  verbs:
+  - create
+- apiGroups:
+  - authorization.k8s.io
+  resources:
+  - subjectaccessreviews
+  verbs:
+  - create
+{{- end }}
+
+{{- define "tertulia.rules.tenants" -}}
+- apiGroups:
+  - ""
+  resources:
+  - configmaps
+  verbs:
+  - get
+  - list
+  - watch
+- apiGroups:
+  - ""
+  resources:
+  - namespaces
+  verbs:
+  - get
+- apiGroups:
+  - ""
+  resources:
+  - secrets
+  verbs:
+  - create
+  - get
+  - list
+  - update
+  - watch
+- apiGroups:
+  - crm.tertulia.dev
+  resources:
+  - campaigns
+  - crmtenants
+  - eventtypes
+  - messagechannels
+  - messagetemplates
+  - recordtypes
+  - segments
+  verbs:
+  - get
+  - list
+  - patch
+  - watch
+- apiGroups:
+  - crm.tertulia.dev
+  resources:
+  - campaigns/status
+  - crmtenants/status
+  - eventtypes/status
+  - messagechannels/status
+  - messagetemplates/status
+  - recordtypes/status
+  - segments/status
+  verbs:
+  - patch
+- apiGroups:
+  - crm.tertulia.dev
+  resources:
+  - crmtenants/finalizers
+  verbs:
+  - update
+- apiGroups:
+  - events.k8s.io
+  resources:
+  - events
+  verbs:
+  - create
+  - patch
+{{- end }}
+
+{{- define "tertulia.rules.own" -}}
+- apiGroups:
+  - ""
+  resources:
+  - events
+  verbs:
+  - create
+  - patch
+- apiGroups:
+  - coordination.k8s.io
+  resources:
+  - leases
+  verbs:
+  - create
+  - get
+  - update
+{{- end }}
+
+{{- define "tertulia.rules.view" -}}
+- apiGroups:
+  - crm.tertulia.dev
+  resources:
+  - campaigns
+  - crmtenants
+  - eventtypes
+  - messagechannels
+  - messagetemplates
+  - recordtypes
+  - segments
+  verbs:
+  - get
+  - list
+  - watch
+{{- end }}
+
+{{- define "tertulia.rules.edit" -}}
+- apiGroups:
+  - crm.tertulia.dev
+  resources:
+  - campaigns
+  - crmtenants
+  - eventtypes
+  - messagechannels
+  - messagetemplates
+  - recordtypes
+  - segments
+  verbs:
+  - get
+  - list
+  - watch
+- apiGroups:
+  - crm.tertulia.dev
+  resources:
+  - campaigns
+  - eventtypes
+  - messagechannels
+  - messagetemplates
+  - recordtypes
+  - segments
+  verbs:
+  - create
+  - delete
+  - deletecollection
+  - patch
+  - update
+{{- end }}
+
+{{- define "tertulia.rules.admin" -}}
+- apiGroups:
+  - crm.tertulia.dev
+  resources:
+  - campaigns
+  - crmtenants
+  - eventtypes
+  - messagechannels
+  - messagetemplates
+  - recordtypes
+  - segments
+  verbs:
+  - get
+  - list
+  - watch
+- apiGroups:
+  - crm.tertulia.dev
+  resources:
+  - campaigns
+  - crmtenants
+  - eventtypes
+  - messagechannels
+  - messagetemplates
+  - recordtypes
+  - segments
+  verbs:
+  - create
+  - delete
+  - deletecollection
+  - patch
+  - update
+{{- end }}
