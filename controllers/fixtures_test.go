@@ -3,15 +3,17 @@ package controllers_test
 import (
 	"bytes"
 	"context"
-	"strings"
 	"testing"
 	"time"
 
+	"github.com/fluxcd/cli-utils/pkg/kstatus/status"
 	"github.com/onsi/gomega"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -254,29 +256,15 @@ func (h *home) eventNotes(name, reason string) []string {
 	return notes
 }
 
-// kstatus reads an object by the documented rules of sigs.k8s.io/cli-utils/pkg/kstatus: Terminating, InProgress, Failed
-// or Current. https://github.com/kubernetes-sigs/cli-utils/blob/master/pkg/kstatus/README.md
-func kstatus(o v1alpha1.Object) (status, why string) {
-	common := o.CommonStatus()
-	if !o.GetDeletionTimestamp().IsZero() {
-		return "Terminating", "it is being deleted"
+// kstatus reads an object as Flux and kubectl's pruning do: Terminating, InProgress, Failed or Current.
+func kstatus(o v1alpha1.Object) (result, why string) {
+	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(o)
+	if err != nil {
+		return "Unknown", err.Error()
 	}
-	if common.ObservedGeneration != o.GetGeneration() {
-		return "InProgress", "the newest generation was not observed"
+	read, err := status.Compute(&unstructured.Unstructured{Object: content})
+	if err != nil {
+		return "Unknown", err.Error()
 	}
-	var texts []string
-	for _, c := range common.Conditions {
-		texts = append(texts, c.Type+"="+string(c.Status)+" "+c.Reason+": "+c.Message)
-	}
-	why = strings.Join(texts, "\n")
-	if meta.IsStatusConditionTrue(common.Conditions, v1alpha1.ReconcilingCondition) {
-		return "InProgress", why
-	}
-	if meta.IsStatusConditionTrue(common.Conditions, v1alpha1.StalledCondition) {
-		return "Failed", why
-	}
-	if ready := meta.FindStatusCondition(common.Conditions, v1alpha1.ReadyCondition); ready == nil || ready.Status != metav1.ConditionTrue {
-		return "InProgress", why
-	}
-	return "Current", why
+	return read.Status.String(), read.Message
 }
