@@ -35,7 +35,7 @@ type Tenant struct {
 // ends soon after nobody needs it.
 const (
 	tenantConnections = 2
-	spareIdle         = 5 * time.Second
+	spareIdle         = time.Second
 )
 
 // Place says where a tenant's database is, for the operator.

@@ -51,6 +51,9 @@ func measureOperator(ctx context.Context, s Settings) (rows []Row, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("settle for the first time: %w", err)
 	}
+	if err := b.checkCounters(ctx); err != nil {
+		return nil, err
+	}
 	bound, err := bareRestart(ctx, b.api, b.postgres, s.Tenants)
 	if err != nil {
 		return nil, err
@@ -177,6 +180,24 @@ func (b *operatorBench) restart(ctx context.Context) (settling, resting, error) 
 	settled.used, err = o.process.stop(ctx)
 	calm.peakRSS = settled.used.peakRSS
 	return settled, calm, err
+}
+
+// checkCounters makes sure that the counters of writes see any: every object has got at least its finalizer and its status,
+// and nearly every one a row.
+func (b *operatorBench) checkCounters(ctx context.Context) error {
+	requests, err := apiWrites(ctx, b.config)
+	if err != nil {
+		return err
+	}
+	transactions, err := b.transactions(ctx)
+	if err != nil {
+		return err
+	}
+	if least := int64(2 * b.objects); requests < least || transactions < least/2 {
+		return fmt.Errorf("%d requests and %d transactions that write were counted after %d objects had settled: that cannot be",
+			requests, transactions, b.objects)
+	}
+	return nil
 }
 
 // buildSegments does what workers do for segments: it says that their memberships are built, and notes the change.

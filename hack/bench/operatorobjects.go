@@ -103,11 +103,15 @@ func channelManifests(meta metav1.ObjectMeta) []client.Object {
 	}
 }
 
-// paragraph fills templates to about 10 kB, as mail designed in an editor is.
-const paragraph = "<p style=\"font: 16px sans-serif; color: #222\">{{ contact.first_name | default: 'Hola' }}, vuelve la primavera y con ella las salidas de los domingos.</p>\n"
+// What templates are made of: about 10 kB, as mail designed in an editor has, that greet by name and are signed.
+const (
+	greeting  = "<h1>{{ contact.first_name | default: 'Hola' }}</h1>\n{% if contact.plan == 'club' %}<p>Gracias por ser del club.</p>{% endif %}\n"
+	paragraph = "<p style=\"font: 16px sans-serif; color: #222\">Vuelve la primavera y con ella las salidas de los domingos por la ribera.</p>\n"
+	signature = `<p>{{ tenant.display_name }} · <a href="{{ unsubscribe_url }}">Baja</a></p>`
+)
 
 func templateManifests(meta metav1.ObjectMeta) []client.Object {
-	html := strings.Repeat(paragraph, 70) + `<p><a href="{{ unsubscribe_url }}">Baja</a></p>`
+	html := greeting + strings.Repeat(paragraph, 80) + signature
 	return []client.Object{
 		&corev1.ConfigMap{ObjectMeta: meta, Data: map[string]string{"es.html": html}},
 		&v1alpha1.MessageTemplate{ObjectMeta: meta, Spec: v1alpha1.MessageTemplateSpec{
@@ -116,7 +120,7 @@ func templateManifests(meta metav1.ObjectMeta) []client.Object {
 				{Locale: "es", Subject: "Vuelve la primavera", HTMLFrom: &v1alpha1.ContentSource{
 					ConfigMapKeyRef: v1alpha1.ConfigMapKeyReference{Name: meta.Name, Key: "es.html"},
 				}},
-				{Locale: "en", Subject: "Spring is back", HTML: strings.Repeat(paragraph, 20)},
+				{Locale: "en", Subject: "Spring is back", HTML: greeting + strings.Repeat(paragraph, 20) + signature},
 			},
 		}},
 	}

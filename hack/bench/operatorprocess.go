@@ -166,9 +166,10 @@ func (o *operatorProcess) footprint(ctx context.Context) (f footprint, err error
 	if f.requests, err = apiWrites(ctx, b.config); err != nil {
 		return footprint{}, err
 	}
-	// A transaction that only reads takes no number.
-	err = b.question.QueryRow(ctx, `select pg_snapshot_xmax(pg_current_snapshot())::text::bigint,
-		(select sum(xact_commit + xact_rollback)::bigint from pg_stat_database)`).Scan(&f.transactions, &f.finished)
+	if f.transactions, err = b.transactions(ctx); err != nil {
+		return footprint{}, err
+	}
+	err = b.question.QueryRow(ctx, "select sum(xact_commit + xact_rollback)::bigint from pg_stat_database").Scan(&f.finished)
 	if err != nil {
 		return footprint{}, fmt.Errorf("count the transactions: %w", err)
 	}
@@ -180,6 +181,14 @@ func (o *operatorProcess) footprint(ctx context.Context) (f footprint, err error
 	}
 	f.connections, err = b.connections(ctx)
 	return f, err
+}
+
+// transactions is the number of the next transaction that writes, in any database: one that only reads takes none.
+func (b *operatorBench) transactions(ctx context.Context) (next int64, err error) {
+	if err := b.question.QueryRow(ctx, "select pg_snapshot_xmax(pg_current_snapshot())::text::bigint").Scan(&next); err != nil {
+		return 0, fmt.Errorf("count the transactions that write: %w", err)
+	}
+	return next, nil
 }
 
 // connections is how many the operator has to PostgreSQL.
