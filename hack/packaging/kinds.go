@@ -54,3 +54,13 @@ func chartCRD(crd []byte) ([]byte, error) {
 	kept := strings.Replace(escaped, annotations, annotations+"    helm.sh/resource-policy: keep\n", 1)
 	return []byte("{{- if .Values.crds.install }}\n" + kept + "{{- end }}\n"), nil
 }
+
+// kustomization is the base that lists every kind.
+func kustomization(kinds []kind) []byte {
+	var out strings.Builder
+	out.WriteString("# Written by hack/packaging: run make generate.\napiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources:\n")
+	for _, k := range kinds {
+		out.WriteString("- " + k.name + "\n")
+	}
+	return []byte(out.String())
+}

@@ -39,6 +39,9 @@ func run(config, chart string) error {
 			return err
 		}
 	}
+	if err := write(filepath.Join(config, "crd", "kustomization.yaml"), kustomization(kinds)); err != nil {
+		return err
+	}
 	template, err := rules.template()
 	if err != nil {
 		return err
