@@ -12,7 +12,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -74,9 +73,7 @@ type ControlPlane struct {
 	pki       *pki
 	config    *rest.Config
 	etcdPorts []int // for clients, for peers
-
-	mu       sync.Mutex                 // guards programs
-	programs map[string]*supervise.Kept // by name
+	programs  supervise.Group
 }
 
 // Start runs a control plane and returns when its API server is ready. On an error nothing is left running.
@@ -84,7 +81,8 @@ func Start(ctx context.Context, o Options) (*ControlPlane, error) {
 	if err := o.complete(ctx); err != nil {
 		return nil, err
 	}
-	c := &ControlPlane{options: o, programs: map[string]*supervise.Kept{}}
+	c := &ControlPlane{options: o}
+	c.programs.Log = o.Log
 	if err := c.start(ctx); err != nil {
 		return nil, errors.Join(fmt.Errorf("start the control plane: %w", err), c.Stop(context.WithoutCancel(ctx)))
 	}
@@ -159,34 +157,28 @@ func (c *ControlPlane) Kubectl() string { return c.options.Binaries.Kubectl }
 
 // Stop ends the programs, clients before servers, and returns when they are gone. It may be called again.
 func (c *ControlPlane) Stop(ctx context.Context) error {
-	var errs []error
-	for _, name := range []string{controllerManager, apiServer, etcd} {
-		errs = append(errs, c.stop(ctx, name))
-	}
-	return errors.Join(errs...)
+	return c.programs.Stop(ctx, controllerManager, apiServer, etcd)
 }
 
 // StopAPIServer ends the API server alone, for tests of what goes on without it. The data stays in etcd.
 func (c *ControlPlane) StopAPIServer(ctx context.Context) error {
-	return c.stop(ctx, apiServer)
+	return c.programs.Stop(ctx, apiServer)
 }
 
 // StartAPIServer starts the API server that StopAPIServer ended, at the same address, and returns when it is ready.
 func (c *ControlPlane) StartAPIServer(ctx context.Context) error {
-	return c.run(ctx, c.apiServerCommand(), c.apiServerReady)
+	return c.programs.Run(ctx, c.apiServerCommand(), readyTimeout, c.apiServerReady)
 }
 
 // StopEtcd ends etcd alone. An API server that runs meanwhile answers with errors.
 func (c *ControlPlane) StopEtcd(ctx context.Context) error {
-	return c.stop(ctx, etcd)
+	return c.programs.Stop(ctx, etcd)
 }
 
 // WipeEtcd deletes every object there is: etcd must have been stopped, and its next start begins with nothing. Certificates
 // and the key that signs ServiceAccounts' tokens stay.
 func (c *ControlPlane) WipeEtcd() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.programs[etcd] != nil {
+	if c.programs.Runs(etcd) {
 		return errors.New("wipe etcd: it runs, so stop it first")
 	}
 	if err := os.RemoveAll(c.etcdData()); err != nil {
@@ -198,39 +190,8 @@ func (c *ControlPlane) WipeEtcd() error {
 // RestartControllers ends the controller manager and starts it again, as after a control plane was made anew: it remembers
 // nothing of what it saw.
 func (c *ControlPlane) RestartControllers(ctx context.Context) error {
-	if err := c.stop(ctx, controllerManager); err != nil {
+	if err := c.programs.Stop(ctx, controllerManager); err != nil {
 		return err
 	}
 	return c.startControllers(ctx)
-}
-
-// run starts a program, waits until it is ready (at once where ready is nil) and keeps it running from then on.
-func (c *ControlPlane) run(ctx context.Context, command supervise.Command, ready func(context.Context) error) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.programs[command.Name] != nil {
-		return fmt.Errorf("%s runs already", command.Name)
-	}
-	process, err := supervise.Start(ctx, command)
-	if err != nil {
-		return err
-	}
-	if ready != nil {
-		if err := process.AwaitReady(ctx, readyTimeout, ready); err != nil {
-			return errors.Join(err, process.Stop(ctx))
-		}
-	}
-	c.programs[command.Name] = supervise.Keep(process, c.options.Log)
-	return nil
-}
-
-func (c *ControlPlane) stop(ctx context.Context, name string) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	program := c.programs[name]
-	if program == nil {
-		return nil
-	}
-	delete(c.programs, name)
-	return program.Stop(ctx)
 }

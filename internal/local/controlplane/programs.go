@@ -54,7 +54,7 @@ func (c *ControlPlane) StartEtcd(ctx context.Context) error {
 	if c.options.Volatile {
 		args = append(args, "--unsafe-no-fsync")
 	}
-	return c.run(ctx, c.command(etcd, c.options.Binaries.Etcd, args...), c.etcdListens)
+	return c.programs.Run(ctx, c.command(etcd, c.options.Binaries.Etcd, args...), readyTimeout, c.etcdListens)
 }
 
 func (c *ControlPlane) apiServerCommand() supervise.Command {
@@ -93,7 +93,7 @@ func (c *ControlPlane) startControllers(ctx context.Context) error {
 	if c.options.Nodes != nil {
 		enabled = "*" // what Kubernetes runs by default
 	}
-	return c.run(ctx, c.command(controllerManager, c.options.Binaries.ControllerManager,
+	return c.programs.Run(ctx, c.command(controllerManager, c.options.Binaries.ControllerManager,
 		"--kubeconfig="+file,
 		"--controllers="+enabled,
 		// Each controller acts as its own ServiceAccount, with the role that Kubernetes ships for it.
@@ -104,7 +104,7 @@ func (c *ControlPlane) startControllers(ctx context.Context) error {
 		"--service-account-private-key-file="+c.pki.key(keyServiceAccounts),
 		"--kube-api-qps=200", "--kube-api-burst=400",
 		"--v=1",
-	), nil)
+	), readyTimeout, nil)
 }
 
 func loopbackURL(port int) string { return "https://127.0.0.1:" + strconv.Itoa(port) }
