@@ -144,7 +144,7 @@ func TestBroughtDatabaseWithLogins(t *testing.T) {
 		h := newGuest(t, server.database(t, "creator", "createrole"))
 		h.current(&v1alpha1.CRMTenant{}, "default")
 		h.condition(&v1alpha1.CRMTenant{}, "default", v1alpha1.RuntimeRoleCondition, "True", v1alpha1.SeparateReason)
-		if err := store.CheckLogin(t.Context(), h.secret("tertulia-runtime")["uri"]); err != nil {
+		if err := store.CheckLogin(t.Context(), h.secret("tertulia-runtime")["database-url"]); err != nil {
 			t.Errorf("workers cannot log in: %v", err)
 		}
 	})

@@ -10,12 +10,14 @@ import (
 	"github.com/tertulia-crm/tertulia/controllers/campaign"
 	"github.com/tertulia-crm/tertulia/controllers/crmtenant"
 	"github.com/tertulia-crm/tertulia/controllers/eventtype"
+	"github.com/tertulia-crm/tertulia/controllers/handover"
 	"github.com/tertulia-crm/tertulia/controllers/messagechannel"
 	"github.com/tertulia-crm/tertulia/controllers/messagetemplate"
 	"github.com/tertulia-crm/tertulia/controllers/reconciling"
 	"github.com/tertulia-crm/tertulia/controllers/recordtype"
 	"github.com/tertulia-crm/tertulia/controllers/segment"
 	"github.com/tertulia-crm/tertulia/controllers/tenancy"
+	"github.com/tertulia-crm/tertulia/internal/credentials"
 	"github.com/tertulia-crm/tertulia/internal/store"
 )
 
@@ -23,20 +25,16 @@ import (
 type Options struct {
 	// Cluster is where tenants that bring no database get one; nil where there is none.
 	Cluster *store.Cluster
-	// Credentials takes to workers and servers what they log in with.
-	Credentials CredentialSink
+	// Directory is where workers and servers of this machine find their tenants; nil in a cluster.
+	Directory *credentials.Directory
 	// ServerURL is where clients of this cluster reach the server; "" means each tenant's public URL.
 	ServerURL string
 	// PollInterval is how often tenants' databases are asked what workers changed; 0 means a second.
 	PollInterval time.Duration
+	// MarkInterval is how often ledgers' marks are looked at; 0 means ten seconds.
+	MarkInterval time.Duration
 	// Clock tells the time; nil means time.Now.
 	Clock func() time.Time
-}
-
-// CredentialSink is what takes credentials of every sort.
-type CredentialSink interface {
-	crmtenant.DatabaseSink
-	messagechannel.CredentialSink
 }
 
 // An operator that elects a leader does so in its own namespace, which the chart names.
@@ -66,17 +64,18 @@ type controller interface {
 
 func reconcilers(mgr ctrl.Manager, o Options, tenants *tenancy.Registry) map[string]controller {
 	c, live := mgr.GetClient(), mgr.GetAPIReader()
+	secrets := &handover.Keeper{Client: c, Live: live, Directory: o.Directory}
 	passes := func() *reconciling.Recorder {
 		return &reconciling.Recorder{Client: c, Events: mgr.GetEventRecorder("tertulia-operator"), Clock: o.Clock}
 	}
 	return map[string]controller{
 		"CRMTenant": &crmtenant.Reconciler{
-			Client: c, Live: live, Passes: passes(), Tenants: tenants,
-			Cluster: o.Cluster, Credentials: o.Credentials, ServerURL: o.ServerURL, Clock: o.Clock,
+			Client: c, Passes: passes(), Tenants: tenants,
+			Cluster: o.Cluster, Handover: secrets, ServerURL: o.ServerURL, MarkInterval: o.MarkInterval, Clock: o.Clock,
 		},
 		"RecordType":      &recordtype.Reconciler{Client: c, Passes: passes(), Tenants: tenants},
 		"EventType":       &eventtype.Reconciler{Client: c, Passes: passes(), Tenants: tenants},
-		"MessageChannel":  &messagechannel.Reconciler{Client: c, Live: live, Passes: passes(), Tenants: tenants, Credentials: o.Credentials},
+		"MessageChannel":  &messagechannel.Reconciler{Client: c, Passes: passes(), Tenants: tenants, Handover: secrets},
 		"MessageTemplate": &messagetemplate.Reconciler{Client: c, Live: live, Passes: passes(), Tenants: tenants},
 		"Segment":         &segment.Reconciler{Client: c, Passes: passes(), Tenants: tenants},
 		"Campaign":        &campaign.Reconciler{Client: c, Passes: passes(), Tenants: tenants},

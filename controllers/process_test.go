@@ -112,7 +112,7 @@ func TestOperatorProcessesTakeTurns(t *testing.T) {
 	healthy := func(p *process) {
 		t.Helper()
 		h.eventually(func(g gomega.Gomega) {
-			for _, path := range []string{"/healthz", "/readyz"} {
+			for _, path := range []string{"/livez", "/readyz"} {
 				status, body, err := get("http://" + p.health + path)
 				g.Expect(err).NotTo(gomega.HaveOccurred(), "%s", p.log)
 				g.Expect(status).To(gomega.Equal(http.StatusOK), "%s: %s", path, body)

@@ -167,7 +167,7 @@ func (w *world) startOperator() error {
 		return err
 	}
 	w.tenants, err = controllers.Setup(mgr, controllers.Options{
-		Cluster: w.cluster, Credentials: &credentials.Directory{Root: w.root}, ServerURL: serverURL, PollInterval: 50 * time.Millisecond,
+		Cluster: w.cluster, Directory: &credentials.Directory{Root: w.root}, ServerURL: serverURL, PollInterval: 50 * time.Millisecond,
 	})
 	if err != nil {
 		return err

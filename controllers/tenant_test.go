@@ -62,7 +62,7 @@ func TestTenantGetsADatabaseAndCredentials(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if tenant.DatabaseURL != h.secret("tertulia-runtime")["uri"] {
+	if tenant.DatabaseURL != h.secret("tertulia-runtime")["database-url"] {
 		t.Error("the directory and the Secret name different logins")
 	}
 	if err := store.CheckLogin(t.Context(), tenant.DatabaseURL); err != nil {
@@ -87,7 +87,7 @@ func TestLostSecretsAreMadeAnew(t *testing.T) {
 	h.eventually(func(g gomega.Gomega) {
 		tenant, err := credentials.Read(filepath.Join(h.root, h.id))
 		g.Expect(err).NotTo(gomega.HaveOccurred())
-		g.Expect(tenant.DatabaseURL).To(gomega.Equal(h.secret("tertulia-runtime")["uri"]))
+		g.Expect(tenant.DatabaseURL).To(gomega.Equal(h.secret("tertulia-runtime")["database-url"]))
 		g.Expect(store.CheckLogin(context.Background(), tenant.DatabaseURL)).To(gomega.Succeed())
 	})
 	hash := sha256.Sum256([]byte(h.secret("tertulia-admin")["token"]))
@@ -136,7 +136,7 @@ func TestForeignDatabaseIsRefused(t *testing.T) {
 	if err != nil || owner.Namespace != first.namespace || ask[int64](first, "select count(*) from event_type") != 0 {
 		t.Errorf("the stranger left traces: %+v, %v", owner, err)
 	}
-	if err := store.CheckLogin(t.Context(), first.secret("tertulia-runtime")["uri"]); err != nil {
+	if err := store.CheckLogin(t.Context(), first.secret("tertulia-runtime")["database-url"]); err != nil {
 		t.Errorf("the stranger locked the first tenant's workers out: %v", err)
 	}
 	// What was refused can be deleted, though its database is not its own.

@@ -19,6 +19,12 @@ const (
 	HealthyCondition = "Healthy"
 	// RuntimeRoleCondition is False on a CRMTenant whose workers and servers have to use the database owner's login.
 	RuntimeRoleCondition = "RuntimeRole"
+	// QuarantinedCondition is True on a CRMTenant whose database holds another ledger than the one that was sent from, such as
+	// a restored backup: nothing is sent until a person decides.
+	QuarantinedCondition = "Quarantined"
+	// FailoverSafeCondition is True on a CRMTenant whose database loses nothing when its server fails over, False where
+	// standbys lag behind, and Unknown where the database's owner may not see how they follow.
+	FailoverSafeCondition = "FailoverSafe"
 	// WorkloadsReadyCondition is True on a CRMTenant whose workers and servers all run as it says they should. It is
 	// absent where the operator does not run them.
 	WorkloadsReadyCondition = "WorkloadsReady"
@@ -35,10 +41,13 @@ const (
 	InvalidSpecReason     = "InvalidSpec"
 	SecretNotLabelled     = "SecretNotLabelled"
 	SecretKeyMissing      = "SecretKeyMissing"
+	SecretKeyTooLong      = "SecretKeyTooLong"
 	DependencyNotReady    = "DependencyNotReady"
 	DeliveringReason      = "Delivering"
 	ChannelTroubleReason  = "ChannelTrouble"
 	AttentionNeededReason = "AttentionNeeded"
+	// QuarantinedReason: nothing is sent from the tenant's ledger until a person decides.
+	QuarantinedReason     = "Quarantined"
 	ReconcileFailedReason = "ReconcileFailed"
 )
 
@@ -58,6 +67,23 @@ const (
 	SecretNotOursReason = "SecretNotOurs"
 	SeparateReason      = "Separate"
 	OwnerRunsReason     = "OwnerRuns"
+	// PermittedReason: the ledger is the one that the cluster knows.
+	PermittedReason = "Permitted"
+	// OtherLedgerReason: the database holds another copy of the ledger than the one that was sent from.
+	OtherLedgerReason = "OtherLedger"
+	// LedgerBehindReason: the ledger knows fewer messages than the cluster remembers.
+	LedgerBehindReason = "LedgerBehind"
+	// The reasons of events about the ledger.
+	QuarantineReleasedReason = "QuarantineReleased"
+	FailedOverReason         = "FailedOver"
+	// NoStandbyReason: there is nothing to fail over to.
+	NoStandbyReason            = "NoStandby"
+	SynchronousStandbysReason  = "SynchronousStandbys"
+	AsynchronousStandbysReason = "AsynchronousStandbys"
+	// StandbysHiddenReason: the owner may not see which standbys are synchronous.
+	StandbysHiddenReason = "StandbysHidden"
+	// MayNotIdentifyReason: the owner may not ask PostgreSQL which server it is.
+	MayNotIdentifyReason = "MayNotIdentify"
 )
 
 // Reasons of a CRMTenant's condition WorkloadsReady.
@@ -111,6 +137,10 @@ const (
 	UseLabel   = "crm.tertulia.dev/use"
 	UseChannel = "channel"
 )
+
+// OperatorName is how the operator calls itself: as the manager of fields that it applies, and in the label
+// app.kubernetes.io/managed-by of what it makes.
+const OperatorName = "tertulia-operator"
 
 // Finalizer is ours: the operator sets it where deleting an object must suspend work.
 const Finalizer = "crm.tertulia.dev/suspend-on-delete"

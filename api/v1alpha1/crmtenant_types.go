@@ -67,6 +67,10 @@ type CRMTenantStatus struct {
 	// Database is the name of the database in use.
 	// +optional
 	Database string `json:"database,omitempty"`
+	// LedgerMark is how many messages the tenant's ledger has ever been committed to hand over, as of some seconds ago. A
+	// database that knows of fewer has forgotten some, and nothing is sent from it until a person decides.
+	// +optional
+	LedgerMark *int64 `json:"ledgerMark,omitempty"`
 	// PublicURL is the address in force. While it stands here, its host is this tenant's and no other's.
 	// +optional
 	PublicURL string `json:"publicURL,omitempty"`
@@ -88,6 +92,7 @@ type CRMTenantStatus struct {
 // +kubebuilder:printcolumn:name="Workers",type=integer,JSONPath=`.status.workers.ready`
 // +kubebuilder:printcolumn:name="Servers",type=integer,JSONPath=`.status.servers.ready`
 // +kubebuilder:printcolumn:name="Workloads",type=string,priority=1,JSONPath=`.status.conditions[?(@.type=="WorkloadsReady")].reason`
+// +kubebuilder:printcolumn:name="Quarantined",type=string,JSONPath=`.status.conditions[?(@.type=="Quarantined")].status`
 // +kubebuilder:printcolumn:name="Schema",type=integer,priority=1,JSONPath=`.status.schemaVersion`
 // +kubebuilder:printcolumn:name="URL",type=string,priority=1,JSONPath=`.spec.publicURL`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`

@@ -103,6 +103,7 @@ type MessageChannelStatus struct {
 // +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:selectablefield:JSONPath=`.spec.type`
+// +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 200",message="a channel's name stands in keys of a Secret: give it at most 200 characters"
 type MessageChannel struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`

@@ -9,17 +9,18 @@ import (
 	"github.com/tertulia-crm/tertulia/internal/store"
 )
 
-// The Secrets that the operator makes in a tenant's namespace, and their keys.
+// The Secret that the operator makes for a tenant's administrators, and its keys.
 const (
-	adminSecret   = "tertulia-admin" // who may read it is admin
-	tokenKey      = "token"
-	serverKey     = "server"
-	runtimeSecret = "tertulia-runtime" // the login of workers and servers
-	uriKey        = "uri"
+	adminSecret = "tertulia-admin" // who may read it is admin
+	tokenKey    = "token"
+	serverKey   = "server"
 )
 
 // The keys of a Secret that names a database which the tenant brings.
-const runtimeURIKey = "runtime-uri"
+const (
+	uriKey        = "uri"
+	runtimeURIKey = "runtime-uri"
+)
 
 // facts are what the Secrets of a namespace say.
 type facts struct {

@@ -51,7 +51,7 @@ func (r *Reconciler) settle(ctx context.Context, pass *reconciling.Pass, object 
 	}
 	// Before anything that is named after the id: roles, and what workers and servers are told.
 	told := credentials.Tenant{ID: object.Spec.ID, Namespace: object.Namespace, PublicURL: object.Spec.PublicURL}
-	if err := r.Credentials.CheckTenant(told); err != nil {
+	if err := r.claim(ctx, object, told); err != nil {
 		return err
 	}
 	found, err := r.gather(ctx, object)
@@ -66,18 +66,26 @@ func (r *Reconciler) settle(ctx context.Context, pass *reconciling.Pass, object 
 	if err != nil {
 		return err
 	}
-	way, err := r.prepareLogin(ctx, object, place, found, db)
+	way, err := r.prepareLogin(ctx, object, place, found, db, told)
 	if err != nil {
 		return err
 	}
 	if err := r.ensureAdmin(ctx, object, db); err != nil {
 		return err
 	}
-	told.DatabaseURL = way.url
-	if err := r.Credentials.SaveTenant(told); err != nil {
-		return fmt.Errorf("hand the database's login to workers and servers: %w", err)
+	if err := r.tell(ctx, object, told, way); err != nil {
+		return err
 	}
 	report(pass, object, place, way)
+	return nil
+}
+
+// tell hands to workers and servers what they must know of the tenant.
+func (r *Reconciler) tell(ctx context.Context, object *v1alpha1.CRMTenant, told credentials.Tenant, way login) error {
+	told.DatabaseURL = way.url
+	if _, err := r.Handover.SaveTenant(ctx, object, told); err != nil {
+		return fmt.Errorf("hand the database's login to workers and servers: %w", err)
+	}
 	return nil
 }
 
@@ -111,7 +119,9 @@ func (r *Reconciler) prepareDatabase(ctx context.Context, object *v1alpha1.CRMTe
 
 // prepareLogin gives workers and servers a login of their own, with rights of its own. A database's owner who may not
 // create roles has to share theirs.
-func (r *Reconciler) prepareLogin(ctx context.Context, object *v1alpha1.CRMTenant, place tenancy.Place, found facts, db *store.DB) (login, error) {
+func (r *Reconciler) prepareLogin(
+	ctx context.Context, object *v1alpha1.CRMTenant, place tenancy.Place, found facts, db *store.DB, told credentials.Tenant,
+) (login, error) {
 	password, err := randomText()
 	if err != nil {
 		return login{}, err
@@ -128,13 +138,10 @@ func (r *Reconciler) prepareLogin(ctx context.Context, object *v1alpha1.CRMTenan
 		return way, checkLogin(ctx, object, way)
 	}
 	if way.password != "" {
-		save := func() error {
-			return r.saveSecret(ctx, object, runtimeSecret, map[string]string{uriKey: way.url})
-		}
 		if place.Role != "" {
 			// A new password is kept before it is in force: where the Secret cannot be written, as in a namespace that ends,
 			// workers keep the login that they have.
-			if err := save(); err != nil {
+			if err := r.tell(ctx, object, told, way); err != nil {
 				return login{}, err
 			}
 		}
@@ -146,7 +153,7 @@ func (r *Reconciler) prepareLogin(ctx context.Context, object *v1alpha1.CRMTenan
 			return login{}, err
 		}
 		if place.Role == "" { // only now is it known that the role can be made
-			if err := save(); err != nil {
+			if err := r.tell(ctx, object, told, way); err != nil {
 				return login{}, err
 			}
 		}
@@ -192,15 +199,16 @@ func (r *Reconciler) ensureLogin(ctx context.Context, place tenancy.Place, db *s
 
 // ensureAdmin keeps the administrator's token in its Secret, and its hash in the database.
 func (r *Reconciler) ensureAdmin(ctx context.Context, object *v1alpha1.CRMTenant, db *store.DB) error {
-	token, err := r.savedToken(ctx, object)
+	present, err := r.Handover.Fetch(ctx, object.Namespace, adminSecret)
 	if err != nil {
 		return err
 	}
+	token := ownToken(present, object)
 	if token == "" {
 		token = store.NewToken()
 	}
 	data := map[string]string{tokenKey: token, serverKey: planServer(object.Spec, r.ServerURL)}
-	if err := r.saveSecret(ctx, object, adminSecret, data); err != nil {
+	if _, err := r.Handover.Save(ctx, object, present, adminSecret, data); err != nil {
 		return err
 	}
 	_, err = db.EnsureAdminToken(ctx, store.HashToken(token))

@@ -21,9 +21,10 @@ func (r *Reconciler) release(ctx context.Context, pass *reconciling.Pass, object
 	// From here on no other controller can wake what goes to sleep.
 	place, known := r.Tenants.Close(ctx, object.Namespace)
 	if terminating {
-		if err := r.Credentials.Forget(object.Spec.ID, object.Namespace); err != nil {
+		if err := r.Handover.Withdraw(object.Spec.ID, object.Namespace); err != nil {
 			return err
 		}
+		r.forget(object.Namespace)
 		return pass.Release(ctx)
 	}
 	if !known {
@@ -34,7 +35,14 @@ func (r *Reconciler) release(ctx context.Context, pass *reconciling.Pass, object
 	if err := sleep(ctx, object, place); err != nil {
 		return err
 	}
+	r.forget(object.Namespace)
 	return pass.Release(ctx)
+}
+
+// forget ends what is remembered of a tenant that goes.
+func (r *Reconciler) forget(namespace string) {
+	r.Handover.Forget(namespace)
+	r.claims.forget(namespace)
 }
 
 func (r *Reconciler) findPlace(ctx context.Context, object *v1alpha1.CRMTenant) (tenancy.Place, error) {

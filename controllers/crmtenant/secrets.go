@@ -5,14 +5,9 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"fmt"
-	"maps"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/tertulia-crm/tertulia/api/v1alpha1"
 	"github.com/tertulia-crm/tertulia/controllers/reconciling"
@@ -24,18 +19,16 @@ func (r *Reconciler) gather(ctx context.Context, object *v1alpha1.CRMTenant) (fa
 	if r.Cluster != nil {
 		found.clusters = r.Cluster
 	}
-	saved, err := r.fetchSecret(ctx, object.Namespace, runtimeSecret)
+	saved, _, err := r.Handover.Saved(ctx, object.Namespace)
 	if err != nil {
 		return facts{}, err
 	}
-	if saved != nil {
-		found.saved = string(saved.Data[uriKey])
-	}
+	found.saved = saved.DatabaseURL
 	if object.Spec.Database == nil {
 		return found, nil
 	}
 	name := object.Spec.Database.SecretRef.Name
-	secret, err := r.fetchSecret(ctx, object.Namespace, name)
+	secret, err := r.Handover.Fetch(ctx, object.Namespace, name)
 	if err != nil {
 		return facts{}, err
 	}
@@ -50,71 +43,12 @@ func (r *Reconciler) gather(ctx context.Context, object *v1alpha1.CRMTenant) (fa
 	return found, nil
 }
 
-// fetchSecret reads a Secret past the cache, and returns nil where there is none.
-func (r *Reconciler) fetchSecret(ctx context.Context, namespace, name string) (*corev1.Secret, error) {
-	secret := &corev1.Secret{}
-	err := r.Live.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, secret)
-	if apierrors.IsNotFound(err) {
-		return nil, nil
+// ownToken is the administrator's token of an earlier pass, and "" where there is none.
+func ownToken(present *corev1.Secret, object *v1alpha1.CRMTenant) string {
+	if present == nil || !metav1.IsControlledBy(present, object) {
+		return ""
 	}
-	if err != nil {
-		return nil, fmt.Errorf("read Secret %q: %w", name, err)
-	}
-	return secret, nil
-}
-
-// savedToken is the administrator's token of an earlier pass, and "" where there is none.
-func (r *Reconciler) savedToken(ctx context.Context, object *v1alpha1.CRMTenant) (string, error) {
-	secret, err := r.fetchSecret(ctx, object.Namespace, adminSecret)
-	if err != nil || secret == nil || !metav1.IsControlledBy(secret, object) {
-		return "", err
-	}
-	return string(secret.Data[tokenKey]), nil
-}
-
-// saveSecret makes a Secret of ours hold exactly this, and writes it only when it does not. A Secret of the same name
-// that somebody else made is not ours to overwrite.
-func (r *Reconciler) saveSecret(ctx context.Context, object *v1alpha1.CRMTenant, name string, values map[string]string) error {
-	data := make(map[string][]byte, len(values))
-	for key, value := range values {
-		data[key] = []byte(value)
-	}
-	present, err := r.fetchSecret(ctx, object.Namespace, name)
-	if err != nil {
-		return err
-	}
-	if present == nil {
-		return r.createSecret(ctx, object, name, data)
-	}
-	if !metav1.IsControlledBy(present, object) {
-		return reconciling.Wait(v1alpha1.SecretNotOursReason,
-			"Secret %q belongs to somebody else: delete or rename it, so that the operator can make its own.", name)
-	}
-	if maps.EqualFunc(present.Data, data, func(a, b []byte) bool { return string(a) == string(b) }) {
-		return nil
-	}
-	present.Data = data
-	if err := r.Client.Update(ctx, present, client.DisableReadYourWritesConsistency); err != nil {
-		return fmt.Errorf("write Secret %q: %w", name, err)
-	}
-	return nil
-}
-
-func (r *Reconciler) createSecret(ctx context.Context, object *v1alpha1.CRMTenant, name string, data map[string][]byte) error {
-	secret := &corev1.Secret{
-		ObjectMeta: metav1.ObjectMeta{
-			Namespace: object.Namespace, Name: name,
-			Labels: map[string]string{"app.kubernetes.io/managed-by": "tertulia"},
-		},
-		Data: data,
-	}
-	if err := controllerutil.SetControllerReference(object, secret, r.Client.Scheme()); err != nil {
-		return fmt.Errorf("make Secret %q the tenant's: %w", name, err)
-	}
-	if err := r.Client.Create(ctx, secret, client.DisableReadYourWritesConsistency); err != nil {
-		return fmt.Errorf("create Secret %q: %w", name, err)
-	}
-	return nil
+	return string(present.Data[tokenKey])
 }
 
 // randomText is 256 random bits as text that is safe in URLs.

@@ -15,38 +15,27 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/tertulia-crm/tertulia/api/v1alpha1"
+	"github.com/tertulia-crm/tertulia/controllers/handover"
 	"github.com/tertulia-crm/tertulia/controllers/reconciling"
 	"github.com/tertulia-crm/tertulia/controllers/tenancy"
-	"github.com/tertulia-crm/tertulia/internal/credentials"
 	"github.com/tertulia-crm/tertulia/internal/store"
 )
 
 // Reconciler reconciles CRMTenants.
 type Reconciler struct {
-	Client client.Client
-	// Live reads Secrets, of which the cache holds only metadata.
-	Live    client.Reader
+	Client  client.Client
 	Passes  *reconciling.Recorder
 	Tenants *tenancy.Registry
 	// Cluster is where tenants that bring no database get one; nil where there is none.
 	Cluster *store.Cluster
-	// Credentials takes what workers and servers need.
-	Credentials DatabaseSink
+	// Handover takes to workers and servers what they need.
+	Handover *handover.Keeper
 	// ServerURL is where clients of this cluster reach the server, without a slash at its end; "" means each tenant's
 	// public URL.
 	ServerURL string
 	Clock     func() time.Time
-}
 
-// DatabaseSink takes to workers and servers who a tenant is and where its database is. An id, and the host
-// of a public URL, belong to one namespace: the others get a *credentials.TakenError or *credentials.HostTakenError.
-type DatabaseSink interface {
-	// CheckTenant tells whether the tenant's namespace may have its id and its host.
-	CheckTenant(t credentials.Tenant) error
-	// SaveTenant takes everything to them but the logins of channels, which stay as they are.
-	SaveTenant(t credentials.Tenant) error
-	// Forget takes everything of a namespace's tenant away from them.
-	Forget(tenantID, namespace string) error
+	claims claims
 }
 
 const databaseSecretIndex = "spec.database.secretRef.name"
@@ -64,6 +53,9 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	if err := mgr.GetFieldIndexer().IndexField(context.Background(), &v1alpha1.CRMTenant{}, databaseSecretIndex, databaseSecret); err != nil {
 		return err
 	}
+	if err := r.setupMarks(mgr); err != nil {
+		return err
+	}
 	list := func() client.ObjectList { return &v1alpha1.CRMTenantList{} }
 	ofOurs := handler.EnqueueRequestsFromMapFunc(func(_ context.Context, o client.Object) []reconcile.Request { return tenantOf(o) })
 	return ctrl.NewControllerManagedBy(mgr).
@@ -78,7 +70,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 
 // tenantOf finds the tenant for whom a Secret is made, by its name: one that somebody else made in its place matters too.
 func tenantOf(secret client.Object) []reconcile.Request {
-	if secret.GetName() != adminSecret && secret.GetName() != runtimeSecret {
+	if secret.GetName() != adminSecret && secret.GetName() != handover.SecretName {
 		return nil
 	}
 	return []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: secret.GetNamespace(), Name: v1alpha1.TenantName}}}

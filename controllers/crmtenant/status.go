@@ -106,6 +106,7 @@ func (r *Reconciler) tellTrouble(ctx context.Context, namespace, reason string) 
 func report(pass *reconciling.Pass, object *v1alpha1.CRMTenant, place tenancy.Place, way login) {
 	// The URL was read before.
 	object.Status.Database, _ = store.DatabaseName(place.URL)
+	object.Status.PublicURL = object.Spec.PublicURL
 	owner, _ := store.LoginOf(place.URL)
 	if way.role == owner {
 		pass.Condition(v1alpha1.RuntimeRoleCondition, metav1.ConditionFalse, v1alpha1.OwnerRunsReason,

@@ -17,6 +17,10 @@ const (
 	passwordKey = "password"
 )
 
+// maxCredential bounds a key: all channels of a tenant share one Secret, and a Secret holds a mebibyte. Tokens of OAuth,
+// the longest passwords that relays take, have some 2 kB.
+const maxCredential = 4 << 10
+
 // planChannel is the row of a channel. Addresses that no mail server would take are refused here and not at sending.
 func planChannel(object *v1alpha1.MessageChannel) (store.Channel, error) {
 	email := object.Spec.Email
@@ -63,8 +67,12 @@ func planLogin(spec v1alpha1.MessageChannelSpec, secret *corev1.Secret) (*creden
 			reference.Name, v1alpha1.UseLabel, v1alpha1.UseChannel)
 	}
 	for _, key := range []string{usernameKey, passwordKey} {
-		if len(secret.Data[key]) == 0 {
-			return nil, reconciling.Wait(v1alpha1.SecretKeyMissing, "Secret %q lacks the key %q.", reference.Name, key)
+		switch size := len(secret.Data[key]); {
+		case size == 0:
+			return nil, reconciling.Wait(v1alpha1.SecretKeyMissing, "Secret %q lacks the key %q: add it.", reference.Name, key)
+		case size > maxCredential:
+			return nil, reconciling.Wait(v1alpha1.SecretKeyTooLong, "Key %q of Secret %q is longer than %d bytes: it is no %s of a relay.",
+				key, reference.Name, maxCredential, key)
 		}
 	}
 	return &credentials.Channel{Username: string(secret.Data[usernameKey]), Password: string(secret.Data[passwordKey])}, nil

@@ -5,8 +5,6 @@ import (
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -43,12 +41,13 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (resul
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	login, err := planLogin(object.Spec, secret)
-	if err != nil {
-		return ctrl.Result{}, err
-	}
-	if err := r.Credentials.SaveLogin(tenant.ID, object.Name, login); err != nil {
+	login, refused := planLogin(object.Spec, secret)
+	// What may not be used any more is taken away, whatever else is to be said.
+	if err := r.Handover.SaveLogin(ctx, object.Namespace, object.Name, login); err != nil {
 		return ctrl.Result{}, fmt.Errorf("hand the channel's credentials to the workers: %w", err)
+	}
+	if refused != nil {
+		return ctrl.Result{}, refused
 	}
 	_, state, err := tenant.DB.SaveChannel(ctx, row)
 	if err != nil {
@@ -63,25 +62,17 @@ func (r *Reconciler) sleep(ctx context.Context, object *v1alpha1.MessageChannel,
 	if err := tenant.DB.DormantChannel(ctx, object.Name); err != nil {
 		return err
 	}
-	if err := r.Credentials.SaveLogin(tenant.ID, object.Name, nil); err != nil {
+	if err := r.Handover.SaveLogin(ctx, object.Namespace, object.Name, nil); err != nil {
 		return fmt.Errorf("take the channel's credentials away: %w", err)
 	}
 	return nil
 }
 
-// fetchSecret reads the Secret that a channel names past the cache, and returns nil where there is none.
+// fetchSecret reads the Secret that a channel names, and returns nil where there is none.
 func (r *Reconciler) fetchSecret(ctx context.Context, object *v1alpha1.MessageChannel) (*corev1.Secret, error) {
 	names := secretName(object)
 	if len(names) == 0 {
 		return nil, nil
 	}
-	secret := &corev1.Secret{}
-	err := r.Live.Get(ctx, types.NamespacedName{Namespace: object.Namespace, Name: names[0]}, secret)
-	if apierrors.IsNotFound(err) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read Secret %q: %w", names[0], err)
-	}
-	return secret, nil
+	return r.Handover.Fetch(ctx, object.Namespace, names[0])
 }

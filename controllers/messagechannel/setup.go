@@ -11,27 +11,19 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/tertulia-crm/tertulia/api/v1alpha1"
+	"github.com/tertulia-crm/tertulia/controllers/handover"
 	"github.com/tertulia-crm/tertulia/controllers/reconciling"
 	"github.com/tertulia-crm/tertulia/controllers/tenancy"
-	"github.com/tertulia-crm/tertulia/internal/credentials"
 	"github.com/tertulia-crm/tertulia/internal/store"
 )
 
 // Reconciler reconciles MessageChannels.
 type Reconciler struct {
-	Client client.Client
-	// Live reads Secrets, of which the cache holds only metadata.
-	Live    client.Reader
+	Client  client.Client
 	Passes  *reconciling.Recorder
 	Tenants *tenancy.Registry
-	// Credentials takes what channels authenticate with.
-	Credentials CredentialSink
-}
-
-// CredentialSink takes credentials to the workers of a tenant.
-type CredentialSink interface {
-	// SaveLogin names what a channel authenticates with; nil is nothing.
-	SaveLogin(tenantID, channel string, login *credentials.Channel) error
+	// Handover takes what channels log in with to the workers.
+	Handover *handover.Keeper
 }
 
 const secretIndex = "spec.email.smtp.secretRef.name"

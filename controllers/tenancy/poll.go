@@ -67,6 +67,10 @@ func (r *Registry) poll(ctx context.Context, namespace string) {
 		}
 		r.Wake("CRMTenant", namespace, v1alpha1.TenantName)
 	}
+	if permitted, err := e.tenant.DB.SendPermitted(limited); err == nil && r.fenced(namespace, e.tenant.DB, permitted) {
+		// The server has failed over, or somebody has restored a backup.
+		r.Wake("CRMTenant", namespace, v1alpha1.TenantName)
+	}
 	for _, change := range changes {
 		r.Wake(change.Kind, namespace, change.Name)
 	}
@@ -86,6 +90,19 @@ func (r *Registry) polled(namespace string, db *store.DB, away bool) (news bool)
 	}
 	news = e.away != away
 	e.away = away
+	return news
+}
+
+// fenced notes whether a database may be sent from and tells whether that has changed.
+func (r *Registry) fenced(namespace string, db *store.DB, permitted bool) (news bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e, ok := r.entries[namespace]
+	if !ok || e.tenant.DB != db {
+		return false
+	}
+	news = e.permitted != permitted
+	e.permitted = permitted
 	return news
 }
 

@@ -64,6 +64,8 @@ type entry struct {
 	trouble *reconciling.Interrupted
 	// away is true since a poll could not reach the database; polling is true while one runs.
 	away, polling bool
+	// permitted is whether the database's ledger could be sent from when it was last looked at.
+	permitted bool
 }
 
 // listener is the queue of a kind's controller.

@@ -97,7 +97,7 @@ func runOperator(ctx context.Context, flags operatorFlags) error {
 		return err
 	}
 	_, err = controllers.Setup(mgr, controllers.Options{
-		Cluster: cluster, Credentials: &credentials.Directory{Root: flags.tenants}, ServerURL: strings.TrimSuffix(flags.serverURL, "/"),
+		Cluster: cluster, Directory: &credentials.Directory{Root: flags.tenants}, ServerURL: strings.TrimSuffix(flags.serverURL, "/"),
 	})
 	if err != nil {
 		return err

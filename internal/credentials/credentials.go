@@ -1,6 +1,6 @@
 // Package credentials keeps what a worker or a server must know of a tenant and must never read from a row: where its
-// database is, and the channels' credentials. A tenant directory is flat, as a mounted Secret is, and is written by the
-// operator:
+// database is, and the channels' credentials. A tenant directory is flat, because in a cluster it is a mounted Secret. Its
+// files are the Secret's keys, and are written by the operator:
 //
 //	tenant                     the tenant's id
 //	namespace                  of the tenant in the cluster, which alone may change the directory
@@ -56,6 +56,18 @@ func HostOf(publicURL string) string {
 	return u.Host
 }
 
+// The files of a tenant directory, but for those of channels, and what the names of those end with.
+const (
+	tenantFile       = "tenant"
+	namespaceFile    = "namespace"
+	publicURLFile    = "public-url"
+	databaseURLFile  = "database-url"
+	metricsTokenFile = "metrics-token-sha256"
+
+	usernameField = "username"
+	passwordField = "password"
+)
+
 // maxFile bounds what is read of one file; a URL or a password is far shorter.
 const maxFile = 64 << 10
 
@@ -68,12 +80,26 @@ func Read(dir string) (Tenant, error) {
 	if err != nil {
 		return Tenant{}, fmt.Errorf("read tenant directory %s: %w", dir, err)
 	}
+	tenant, err := Parse(files)
+	if err != nil {
+		return Tenant{}, fmt.Errorf("read tenant directory %s: %w", dir, err)
+	}
+	return tenant, nil
+}
+
+// Parse reads what a tenant directory's files, or its Secret's keys, hold. Line ends after a value do not count. Without
+// the tenant's id or its database it gives ErrIncomplete.
+func Parse[Value string | []byte](values map[string]Value) (Tenant, error) {
+	files := make(map[string]string, len(values))
+	for name, value := range values {
+		files[name] = strings.TrimRight(string(value), "\r\n")
+	}
 	tenant := Tenant{
-		ID: files["tenant"], Namespace: files["namespace"], PublicURL: files["public-url"], DatabaseURL: files["database-url"],
-		Channels: map[string]Channel{}, MetricsTokenSHA256: files["metrics-token-sha256"], Digest: digest(files),
+		ID: files[tenantFile], Namespace: files[namespaceFile], PublicURL: files[publicURLFile], DatabaseURL: files[databaseURLFile],
+		Channels: map[string]Channel{}, MetricsTokenSHA256: files[metricsTokenFile], Digest: digest(files),
 	}
 	if tenant.ID == "" || tenant.DatabaseURL == "" {
-		return Tenant{}, fmt.Errorf("read tenant directory %s: %w", dir, ErrIncomplete)
+		return Tenant{}, ErrIncomplete
 	}
 	for name, value := range files {
 		channel, field, ok := channelFile(name)
@@ -81,7 +107,7 @@ func Read(dir string) (Tenant, error) {
 			continue
 		}
 		c := tenant.Channels[channel]
-		if field == "username" {
+		if field == usernameField {
 			c.Username = value
 		} else {
 			c.Password = value
@@ -89,6 +115,23 @@ func Read(dir string) (Tenant, error) {
 		tenant.Channels[channel] = c
 	}
 	return tenant, nil
+}
+
+// Files are what a tenant's directory holds, and its Secret: the reverse of Parse.
+func (t Tenant) Files() map[string]string {
+	files := map[string]string{tenantFile: t.ID, databaseURLFile: t.DatabaseURL}
+	for name, content := range map[string]string{
+		namespaceFile: t.Namespace, publicURLFile: t.PublicURL, metricsTokenFile: t.MetricsTokenSHA256,
+	} {
+		if content != "" {
+			files[name] = content
+		}
+	}
+	for name, c := range t.Channels {
+		files["channel."+name+"."+usernameField] = c.Username
+		files["channel."+name+"."+passwordField] = c.Password
+	}
+	return files
 }
 
 // channelFile splits "channel.<name>.username"; the name may contain dots.
@@ -102,7 +145,7 @@ func channelFile(file string) (channel, field string, ok bool) {
 		return "", "", false
 	}
 	channel, field = rest[:dot], rest[dot+1:]
-	return channel, field, field == "username" || field == "password"
+	return channel, field, field == usernameField || field == passwordField
 }
 
 func readFiles(dir string) (map[string]string, error) {
@@ -141,7 +184,7 @@ func readFile(path string) (string, error) {
 	if len(content) > maxFile {
 		return "", fmt.Errorf("%s is larger than %d bytes", path, maxFile)
 	}
-	return strings.TrimRight(string(content), "\r\n"), nil
+	return string(content), nil
 }
 
 func digest(files map[string]string) string {

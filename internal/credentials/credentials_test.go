@@ -66,6 +66,40 @@ func TestFilesAreForTheOwnerOnly(t *testing.T) {
 	}
 }
 
+// TestASecretIsReadAsItsMountIs compares the digest that the operator takes of a Secret with that which a process takes of
+// the directory where the Secret is mounted.
+func TestASecretIsReadAsItsMountIs(t *testing.T) {
+	want := velo("postgres://one")
+	want.Channels = map[string]credentials.Channel{"a.b": {Username: "u", Password: "ends with a line\n"}}
+	want.MetricsTokenSHA256 = "abc"
+	root := t.TempDir()
+	if err := credentials.Write(root, want); err != nil {
+		t.Fatal(err)
+	}
+	mounted, err := credentials.Read(filepath.Join(root, "velo"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret := map[string][]byte{}
+	for name, value := range want.Files() {
+		secret[name] = []byte(value)
+	}
+	parsed, err := credentials.Parse(secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(mounted, parsed); diff != "" {
+		t.Errorf("-mounted +Secret:\n%s", diff)
+	}
+	if parsed.Channels["a.b"].Password != "ends with a line" || parsed.Digest == "" {
+		t.Errorf("got %+v", parsed)
+	}
+	delete(secret, "database-url")
+	if _, err := credentials.Parse(secret); !errors.Is(err, credentials.ErrIncomplete) {
+		t.Errorf("without a database: got %v, want ErrIncomplete", err)
+	}
+}
+
 func TestRefused(t *testing.T) {
 	root := t.TempDir()
 	if _, err := credentials.Read(root); !errors.Is(err, credentials.ErrIncomplete) {

@@ -9,8 +9,8 @@ import (
 	"sync"
 )
 
-// Directory is a root under which the operator keeps a directory for each tenant. Its methods change one part of a
-// tenant and leave the rest; the files are written only where they differ.
+// Directory is a root under which the operator keeps a directory for each tenant whose workers and servers run on this
+// machine. Files are written only where they differ.
 type Directory struct {
 	Root string
 
@@ -43,40 +43,16 @@ func (e *HostTakenError) Error() string {
 func (d *Directory) CheckTenant(t Tenant) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	_, err := d.check(t)
-	return err
+	return d.check(t)
 }
 
-// SaveTenant writes what is said of a tenant but its channels, which stay as they are. The first namespace that saves an
-// id or a host has it until it forgets the tenant; to any other it returns a *TakenError or a *HostTakenError and writes
-// nothing.
+// SaveTenant makes a tenant's directory say exactly this. The first namespace that saves an id or a host has it until it
+// forgets the tenant; to any other it returns a *TakenError or a *HostTakenError and writes nothing.
 func (d *Directory) SaveTenant(t Tenant) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	present, err := d.check(t)
-	if err != nil {
+	if err := d.check(t); err != nil {
 		return err
-	}
-	t.Channels = present.Channels
-	return Write(d.Root, t)
-}
-
-// SaveLogin names what a channel authenticates with; nil is nothing. It returns ErrIncomplete for a tenant without a
-// database, which has no logins to take away either.
-func (d *Directory) SaveLogin(tenantID, channel string, login *Channel) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	t, err := d.read(tenantID)
-	if login == nil && errors.Is(err, ErrIncomplete) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if login == nil {
-		delete(t.Channels, channel)
-	} else {
-		t.Channels[channel] = *login
 	}
 	return Write(d.Root, t)
 }
@@ -86,7 +62,7 @@ func (d *Directory) Forget(tenantID, namespace string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	var taken *TakenError
-	_, err := d.readOwn(tenantID, namespace)
+	err := d.checkID(tenantID, namespace)
 	if errors.As(err, &taken) {
 		return nil
 	}
@@ -96,44 +72,36 @@ func (d *Directory) Forget(tenantID, namespace string) error {
 	return Remove(d.Root, tenantID)
 }
 
-// check reads what is there of a tenant, and tells whether somebody else has its id or its host.
-func (d *Directory) check(t Tenant) (present Tenant, err error) {
-	if present, err = d.readOwn(t.ID, t.Namespace); err != nil {
-		return Tenant{}, err
+// check tells whether somebody else has a tenant's id or its host.
+func (d *Directory) check(t Tenant) error {
+	if err := d.checkID(t.ID, t.Namespace); err != nil {
+		return err
 	}
 	host := HostOf(t.PublicURL)
 	if host == "" {
-		return present, nil
+		return nil
 	}
 	dirs, err := List(d.Root)
 	if err != nil {
-		return Tenant{}, err
+		return err
 	}
 	for _, dir := range dirs {
 		other, err := Read(dir)
 		if err == nil && other.ID != t.ID && strings.EqualFold(HostOf(other.PublicURL), host) {
-			return Tenant{}, &HostTakenError{Namespace: other.Namespace}
+			return &HostTakenError{Namespace: other.Namespace}
 		}
 	}
-	return present, nil
+	return nil
 }
 
-// readOwn reads a tenant that is this namespace's or nobody's; one that is not there yet is empty.
-func (d *Directory) readOwn(tenantID, namespace string) (Tenant, error) {
-	t, err := d.read(tenantID)
-	if errors.Is(err, ErrIncomplete) {
-		return Tenant{}, nil
+// checkID tells whether an id is this namespace's or nobody's.
+func (d *Directory) checkID(tenantID, namespace string) error {
+	t, err := Read(filepath.Join(d.Root, tenantID))
+	if errors.Is(err, ErrIncomplete) || errors.Is(err, fs.ErrNotExist) {
+		return nil
 	}
 	if err == nil && t.Namespace != "" && t.Namespace != namespace {
-		return Tenant{}, &TakenError{ID: tenantID, Namespace: t.Namespace}
+		return &TakenError{ID: tenantID, Namespace: t.Namespace}
 	}
-	return t, err
-}
-
-func (d *Directory) read(tenantID string) (Tenant, error) {
-	t, err := Read(filepath.Join(d.Root, tenantID))
-	if errors.Is(err, fs.ErrNotExist) {
-		return Tenant{}, ErrIncomplete
-	}
-	return t, err
+	return err
 }

@@ -17,8 +17,9 @@ func velo(url string) credentials.Tenant {
 
 func TestDirectoryOfAnotherNamespaceIsLeftAlone(t *testing.T) {
 	d := &credentials.Directory{Root: t.TempDir()}
-	login := &credentials.Channel{Username: "u", Password: "p"}
-	if err := errors.Join(d.SaveTenant(velo("postgres://one")), d.SaveLogin("velo", "news", login)); err != nil {
+	mine := velo("postgres://one")
+	mine.Channels = map[string]credentials.Channel{"news": {Username: "u", Password: "p"}}
+	if err := d.SaveTenant(mine); err != nil {
 		t.Fatal(err)
 	}
 	before, err := credentials.Read(filepath.Join(d.Root, "velo"))
@@ -65,29 +66,19 @@ func TestDirectoryGivesAHostToOneTenant(t *testing.T) {
 	}
 }
 
-func TestDirectoryChangesOnePartAndLeavesTheRest(t *testing.T) {
+func TestDirectorySaysWhatWasSavedLast(t *testing.T) {
 	d := &credentials.Directory{Root: t.TempDir()}
-	login := &credentials.Channel{Username: "u", Password: "p"}
-	if err := d.SaveLogin("velo", "news", login); !errors.Is(err, credentials.ErrIncomplete) {
-		t.Errorf("a login before the database: got %v, want ErrIncomplete", err)
-	}
-	if err := d.SaveLogin("velo", "news", nil); err != nil {
-		t.Errorf("taking away what was never given: %v", err)
-	}
-	steps := []error{
-		d.SaveTenant(velo("postgres://one")), d.SaveLogin("velo", "news", login), d.SaveLogin("velo", "other", login),
-		d.SaveTenant(velo("postgres://two")), d.SaveLogin("velo", "other", nil),
-	}
-	if err := errors.Join(steps...); err != nil {
+	first, second := velo("postgres://one"), velo("postgres://two")
+	first.Channels = map[string]credentials.Channel{"news": {Username: "u", Password: "p"}, "other": {Username: "u", Password: "p"}}
+	second.Channels = map[string]credentials.Channel{"news": {Username: "u", Password: "rotated"}}
+	if err := errors.Join(d.SaveTenant(first), d.SaveTenant(second)); err != nil {
 		t.Fatal(err)
 	}
 	got, err := credentials.Read(filepath.Join(d.Root, "velo"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := velo("postgres://two")
-	want.Channels = map[string]credentials.Channel{"news": *login}
-	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(credentials.Tenant{}, "Digest")); diff != "" {
+	if diff := cmp.Diff(second, got, cmpopts.IgnoreFields(credentials.Tenant{}, "Digest")); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 	if err := d.Forget("velo", "velo-ns"); err != nil {

@@ -18,18 +18,7 @@ func Write(root string, t Tenant) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return fmt.Errorf("make tenant directory: %w", err)
 	}
-	wanted := map[string]string{"tenant": t.ID, "database-url": t.DatabaseURL}
-	for name, content := range map[string]string{
-		"namespace": t.Namespace, "public-url": t.PublicURL, "metrics-token-sha256": t.MetricsTokenSHA256,
-	} {
-		if content != "" {
-			wanted[name] = content
-		}
-	}
-	for name, c := range t.Channels {
-		wanted["channel."+name+".username"] = c.Username
-		wanted["channel."+name+".password"] = c.Password
-	}
+	wanted := t.Files()
 	present, err := readFiles(dir)
 	if err != nil {
 		return fmt.Errorf("read tenant directory: %w", err)
