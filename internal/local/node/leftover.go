@@ -124,7 +124,9 @@ func (d dir) removeForeignFiles() error {
 }
 
 // settings are the kernel's that kubelet changes for the whole machine.
-var settings = []string{"vm/overcommit_memory", "vm/panic_on_oom", "kernel/panic", "kernel/panic_on_oops", "kernel/keys/root_maxkeys", "kernel/keys/root_maxbytes"}
+var settings = []string{
+	"vm/overcommit_memory", "vm/panic_on_oom", "kernel/panic", "kernel/panic_on_oops", "kernel/keys/root_maxkeys", "kernel/keys/root_maxbytes",
+}
 
 // noteSettings remembers the kernel's settings as they are before the node.
 func (d dir) noteSettings() error {

@@ -39,7 +39,10 @@ func (n *Node) insideCommand(name, path string, args ...string) supervise.Comman
 const containerdConfig = `version = 2
 root = %[1]q
 state = %[2]q
-disabled_plugins = ["io.containerd.snapshotter.v1.aufs", "io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.devmapper", "io.containerd.snapshotter.v1.zfs"]
+disabled_plugins = [
+  "io.containerd.snapshotter.v1.aufs", "io.containerd.snapshotter.v1.btrfs",
+  "io.containerd.snapshotter.v1.devmapper", "io.containerd.snapshotter.v1.zfs",
+]
 
 [grpc]
   address = %[3]q
@@ -67,8 +70,10 @@ func (n *Node) startContainerd(ctx context.Context) error {
 	network, err := json.Marshal(map[string]any{
 		"cniVersion": "0.4.0", "name": "tertulia", "plugins": []any{map[string]any{
 			"type": "ptp", "ipMasq": false,
-			"ipam": map[string]any{"type": "host-local", "subnet": podRange, "dataDir": n.dir.path("cni", "addresses"),
-				"routes": []any{map[string]string{"dst": "0.0.0.0/0"}}},
+			"ipam": map[string]any{
+				"type": "host-local", "subnet": podRange, "dataDir": n.dir.path("cni", "addresses"),
+				"routes": []any{map[string]string{"dst": "0.0.0.0/0"}},
+			},
 		}},
 	})
 	if err != nil {
@@ -110,7 +115,9 @@ func (n *Node) startKubelet(ctx context.Context) error {
 		"clusterDomain":   "cluster.local",
 		"volumePluginDir": filepath.Join(home, "volume-plugins"),
 		// Space is this machine's to watch over; a node of tests throws no pod and no image away.
-		"evictionHard":                map[string]string{"memory.available": "100Mi", "nodefs.available": "1%", "imagefs.available": "1%", "nodefs.inodesFree": "1%"},
+		"evictionHard":                map[string]string{
+			"memory.available": "100Mi", "nodefs.available": "1%", "imagefs.available": "1%", "nodefs.inodesFree": "1%",
+		},
 		"imageGCHighThresholdPercent": 100, "imageGCLowThresholdPercent": 99,
 		"maxPods": 100,
 	})
