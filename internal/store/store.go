@@ -37,6 +37,8 @@ type Options struct {
 	// IdleInTransaction ends the connection of a transaction that its owner has left alone for so long, because it was
 	// stopped or cut off, so that it locks nobody out; 0 keeps the server's setting.
 	IdleInTransaction time.Duration
+	// Observe is told how every round trip ended: "" for one that was answered, else one of TroubleReasons. It may be nil.
+	Observe func(trouble string)
 }
 
 // Open makes a pool for a database. It connects lazily: an error means that the URL cannot be read, and names neither
@@ -65,6 +67,7 @@ func poolConfig(url string, o Options) (*pgxpool.Config, error) {
 		config.MaxConns = o.MaxConns
 	}
 	config.MaxConnIdleTime = 2 * time.Minute
+	config.ConnConfig.Tracer = &tracer{observe: o.Observe}
 	if o.MaxIdle > 0 {
 		// Idle connections are looked for at this pace.
 		config.MaxConnIdleTime, config.HealthCheckPeriod = o.MaxIdle, o.MaxIdle

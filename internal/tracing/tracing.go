@@ -49,6 +49,11 @@ func Start(ctx context.Context, name string, attributes ...attribute.KeyValue) (
 	return otel.Tracer(scope).Start(ctx, name, trace.WithAttributes(attributes...))
 }
 
+// StartClient is Start for a call of another program.
+func StartClient(ctx context.Context, name string, attributes ...attribute.KeyValue) (context.Context, trace.Span) {
+	return otel.Tracer(scope).Start(ctx, name, trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(attributes...))
+}
+
 // StartLinked begins a trace of its own that is linked with another.
 func StartLinked(ctx context.Context, to trace.SpanContext, name string, attributes ...attribute.KeyValue) (context.Context, trace.Span) {
 	options := []trace.SpanStartOption{trace.WithNewRoot(), trace.WithAttributes(attributes...)}

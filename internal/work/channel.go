@@ -30,13 +30,14 @@ const (
 	announceAgain = time.Minute
 )
 
-// NewTransport makes the transport of a channel by its type.
-func NewTransport(c store.Channel, secret credentials.Channel) (deliver.Transport, error) {
+// NewTransport makes the transport of a channel by its type. certificate is told until when the certificate is good that
+// the relay shows; it may be nil.
+func NewTransport(c store.Channel, secret credentials.Channel, certificate func(notAfter time.Time)) (deliver.Transport, error) {
 	if c.Type != "Email" {
 		return nil, fmt.Errorf("channels of type %q are unknown to this worker: upgrade it", c.Type)
 	}
 	e := c.Email
-	o := smtp.Options{Host: e.Host, Port: e.Port, TLS: smtp.TLSMode(e.TLS), Connections: e.Connections}
+	o := smtp.Options{Host: e.Host, Port: e.Port, TLS: smtp.TLSMode(e.TLS), Connections: e.Connections, Certificate: certificate}
 	if e.Authenticated {
 		if secret.Username == "" {
 			return nil, errors.New("the channel's credentials have not arrived: its Secret needs the keys username and password")
@@ -112,7 +113,7 @@ func (c *channel) useConnections(settings store.Channel) (*connections, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.current == nil || c.current.settings != settings || c.current.secret != secret {
-		transport, err := c.tenant.o.Transport(settings, secret)
+		transport, err := c.tenant.o.Transport(settings, secret, func(notAfter time.Time) { c.tenant.noteCertificate(c.name, notAfter) })
 		if err != nil {
 			return nil, err
 		}

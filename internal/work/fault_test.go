@@ -246,11 +246,11 @@ func TestAChannelThatCannotBeUsed(t *testing.T) {
 	o.ChannelBackoff = campaign.Backoff{First: 20 * time.Millisecond, Max: time.Hour}
 	var mu sync.Mutex
 	var tries []time.Time
-	o.Transport = func(c store.Channel, secret credentials.Channel) (deliver.Transport, error) {
+	o.Transport = func(c store.Channel, secret credentials.Channel, certificate func(time.Time)) (deliver.Transport, error) {
 		mu.Lock()
 		defer mu.Unlock()
 		tries = append(tries, time.Now())
-		return work.NewTransport(c, secret)
+		return work.NewTransport(c, secret, certificate)
 	}
 	h.worker(o)
 	h.eventually("the channel should be tried again and again", func() bool {

@@ -175,7 +175,7 @@ func quickOptions(tenants string) work.Options {
 }
 
 // quickTransport is that of workers, but for time limits that a test can wait for.
-func quickTransport(c store.Channel, secret credentials.Channel) (deliver.Transport, error) {
+func quickTransport(c store.Channel, secret credentials.Channel, _ func(time.Time)) (deliver.Transport, error) {
 	o := smtp.Options{
 		Host: c.Email.Host, Port: c.Email.Port, TLS: smtp.TLSMode(c.Email.TLS), Connections: c.Email.Connections,
 		Timeouts: smtp.Timeouts{Connect: time.Second, Greeting: time.Second, Command: time.Second, Data: time.Second, Block: time.Second, Dot: 500 * time.Millisecond},

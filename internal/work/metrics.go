@@ -1,9 +1,16 @@
 package work
 
-import "github.com/prometheus/client_golang/prometheus"
+import (
+	"github.com/prometheus/client_golang/prometheus"
 
-// Metrics of a worker. No label names a person.
+	"github.com/tertulia-crm/tertulia/internal/metrics"
+	"github.com/tertulia-crm/tertulia/internal/store"
+)
+
+// Metrics of a worker. No label names a person. What is measured of a database by the measuring loop is the same for
+// every worker of a tenant: take the maximum over workers, not the sum.
 type Metrics struct {
+	*metrics.Set
 	// Messages counts outcomes: sent, failed, ambiguous, deferred, undone (never offered), skipped.
 	Messages *prometheus.CounterVec
 	// BatchSeconds is how long a micro-batch takes from its intents to its outcomes.
@@ -16,42 +23,31 @@ type Metrics struct {
 	ChannelTrouble *prometheus.GaugeVec
 	// LoopFailures counts the rounds of a loop that failed.
 	LoopFailures *prometheus.CounterVec
+
+	database *metrics.Database
+	measures measures
 }
 
 // NewMetrics makes metrics that are not registered yet.
 func NewMetrics() *Metrics {
-	seconds := prometheus.ExponentialBuckets(0.001, 4, 10) // 1 ms to 4 min
+	s := metrics.NewSet()
 	return &Metrics{
-		Messages: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "tertulia_messages_total", Help: "Messages by outcome.",
-		}, []string{"tenant", "channel", "outcome"}),
-		BatchSeconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "tertulia_batch_seconds", Help: "Time from the intents of a micro-batch to its outcomes.", Buckets: seconds,
-		}, []string{"tenant", "channel"}),
-		FreezeSeconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "tertulia_freeze_seconds", Help: "Time to evaluate a send's segments and to write its ledger.", Buckets: seconds,
-		}, []string{"tenant"}),
-		SegmentSeconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "tertulia_segment_seconds", Help: "Time to evaluate a segment.", Buckets: seconds,
-		}, []string{"tenant"}),
-		Leases: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "tertulia_leases", Help: "Chunks of sends that this worker holds.",
-		}, []string{"tenant", "channel"}),
-		ChannelTrouble: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "tertulia_channel_trouble", Help: "1 while a channel takes nothing.",
-		}, []string{"tenant", "channel"}),
-		LoopFailures: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "tertulia_loop_failures_total", Help: "Rounds of a worker's loop that failed and were tried again.",
-		}, []string{"tenant", "loop"}),
+		Set: s,
+		Messages: s.Counter("tertulia_messages_total",
+			"Messages by what became of a try: `sent`, `failed`, `ambiguous`, `skipped`, `deferred` (tried again later) or `undone` (never offered).",
+			"tenant", "channel", "outcome"),
+		BatchSeconds: s.Histogram("tertulia_batch_duration_seconds", "Time from the intents of a micro-batch to its outcomes.",
+			metrics.DurationBuckets(), "tenant", "channel"),
+		FreezeSeconds: s.Histogram("tertulia_freeze_duration_seconds", "Time to evaluate a send's segments and to write its ledger.",
+			metrics.DurationBuckets(), "tenant"),
+		SegmentSeconds: s.Histogram("tertulia_segment_duration_seconds", "Time to evaluate a segment.", metrics.DurationBuckets(), "tenant"),
+		Leases:         s.Gauge("tertulia_leases", "Chunks of sends that this worker holds.", "tenant", "channel"),
+		ChannelTrouble: s.Gauge("tertulia_channel_trouble", "1 while a channel takes nothing from this worker.", "tenant", "channel"),
+		LoopFailures:   s.Counter("tertulia_loop_failures_total", "Rounds of a worker's loop that failed and were tried again.", "tenant", "loop"),
+		database:       s.Database(store.TroubleReasons),
+		measures:       declareMeasures(s),
 	}
 }
 
 // Register registers all metrics.
-func (m *Metrics) Register(r prometheus.Registerer) error {
-	for _, c := range []prometheus.Collector{m.Messages, m.BatchSeconds, m.FreezeSeconds, m.SegmentSeconds, m.Leases, m.ChannelTrouble, m.LoopFailures} {
-		if err := r.Register(c); err != nil {
-			return err
-		}
-	}
-	return nil
-}
+func (m *Metrics) Register(r prometheus.Registerer) error { return r.Register(m.Set) }

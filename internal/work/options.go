@@ -30,7 +30,7 @@ type Options struct {
 	// Now tells the time by which schedules are judged. Default: time.Now.
 	Now func() time.Time
 	// Transport makes the transport of a channel. Default: by the channel's type.
-	Transport func(store.Channel, credentials.Channel) (deliver.Transport, error)
+	Transport func(c store.Channel, secret credentials.Channel, certificate func(notAfter time.Time)) (deliver.Transport, error)
 	// Metrics are counted into. Default: metrics that nobody collects.
 	Metrics *Metrics
 
@@ -40,6 +40,8 @@ type Options struct {
 	SegmentPoll     time.Duration // how often segments are judged. Default: 1 s
 	SegmentInterval time.Duration // between two evaluations that nobody asked for. Default: 5 m
 	SweepPoll       time.Duration // how often the sweep looks for lost intents. Default: 15 s
+	MeasurePoll     time.Duration // how often a tenant's work is measured. Default: 30 s
+	AuditPoll       time.Duration // how often the ledger of open and recent sends is compared with its counts. Default: 10 m
 	StatusEvery     time.Duration // at most how often a sending campaign's status is written. Default: 5 s
 
 	// Lease is how long a chunk belongs to a worker that does not renew its lease. Default: 30 s.
@@ -91,6 +93,8 @@ func (o Options) withDefaults() (Options, error) {
 		{&o.SegmentPoll, time.Second},
 		{&o.SegmentInterval, segment.DefaultInterval},
 		{&o.SweepPoll, 15 * time.Second},
+		{&o.MeasurePoll, 30 * time.Second},
+		{&o.AuditPoll, 10 * time.Minute},
 		{&o.StatusEvery, 5 * time.Second},
 		{&o.Lease, 30 * time.Second},
 		{&o.IntentAge, 11 * time.Minute},

@@ -49,6 +49,7 @@ func (t *tenant) channelCredentials(name string) credentials.Channel {
 func (t *tenant) run(ctx context.Context) error {
 	db, err := store.Open(ctx, t.databaseURL, store.Options{
 		MaxConns: maxConnections, ApplicationName: "tertulia worker", IdleInTransaction: t.o.Lease,
+		Observe: t.o.Metrics.database.Observer(t.id),
 	})
 	if err != nil {
 		return err
@@ -67,6 +68,8 @@ func (t *tenant) run(ctx context.Context) error {
 	loops.Go(func() { t.repeat(ctx, "campaigns", t.o.CampaignPoll, sender.finished, campaigns.round) })
 	loops.Go(func() { t.repeat(ctx, "sweep", t.o.SweepPoll, nil, t.sweep) })
 	loops.Go(func() { t.repeat(ctx, "status", t.o.StatusEvery/5+1, nil, t.flushNotes) })
+	loops.Go(func() { t.repeat(ctx, "measure", t.o.MeasurePoll, nil, t.measure) })
+	loops.Go(func() { t.repeat(ctx, "audit", t.o.AuditPoll, nil, t.audit) })
 	loops.Go(func() { sender.run(ctx) })
 	loops.Wait()
 	// What the last outcomes changed is told before the connections are closed; the rest of the shutdown does not wait for it.

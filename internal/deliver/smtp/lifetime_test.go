@@ -175,3 +175,33 @@ func TestCredentialsInClear(t *testing.T) {
 type elsewhere struct{ net.Conn }
 
 func (elsewhere) RemoteAddr() net.Addr { return &net.TCPAddr{IP: net.IPv4(192, 0, 2, 1), Port: 25} }
+
+// Until when a relay's certificate is good is told before it has run out, and after: then nothing is handed over.
+func TestCertificateIsTold(t *testing.T) {
+	for name, now := range map[string]time.Time{"good": time.Now(), "expired": time.Now().Add(48 * time.Hour)} {
+		t.Run(name, func(t *testing.T) {
+			s := delivertest.NewServer(t, delivertest.Behaviour{ImplicitTLS: true})
+			config := s.TLSConfig()
+			config.Time = func() time.Time { return now }
+			var told []time.Time
+			transport, err := New(Options{
+				Host: s.Host(), Port: s.Port(), TLS: Implicit, Connections: 1, TLSConfig: config,
+				Certificate: func(notAfter time.Time) { told = append(told, notAfter) },
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = transport.Close() }()
+			_, err = transport.Deliver(context.Background(), []deliver.Message{{From: "a@velo.example", To: "b@people.example", Data: []byte("Subject: x\r\n\r\nx\r\n")}})
+			if (err != nil) != (name == "expired") {
+				t.Errorf("deliver: %v", err)
+			}
+			if err != nil && !strings.Contains(err.Error(), "expired") {
+				t.Errorf("the trouble does not say that the certificate has expired: %v", err)
+			}
+			if len(told) != 1 || told[0].Before(time.Now().Add(23*time.Hour)) || told[0].After(time.Now().Add(25*time.Hour)) {
+				t.Errorf("told %v, want the end of the certificate, once", told)
+			}
+		})
+	}
+}

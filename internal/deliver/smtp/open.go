@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"net"
 	"slices"
@@ -149,12 +150,38 @@ func (c *conn) protect(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, c.t.o.Timeouts.Connect)
 	defer cancel()
 	protected := tls.Client(c.net, config)
-	if err := protected.HandshakeContext(ctx); err != nil {
+	err := protected.HandshakeContext(ctx)
+	if until := validity(protected.ConnectionState(), err); c.t.o.Certificate != nil && !until.IsZero() {
+		c.t.o.Certificate(until)
+	}
+	if err != nil {
 		return c.trouble(stageTLS, reply{}, err, "the connection cannot be protected: check tls and port, and the relay's certificate", false)
 	}
 	c.net, c.tls = protected, true
 	c.r = bufio.NewReaderSize(protected, maxReplyLine)
 	return nil
+}
+
+// validity is until when what the relay showed is good: its own certificate and those that vouch for it, by the chain
+// that lasts longest. Of a certificate that was not accepted only its own end is known.
+func validity(state tls.ConnectionState, failed error) time.Time {
+	var unverified *tls.CertificateVerificationError
+	if errors.As(failed, &unverified) && len(unverified.UnverifiedCertificates) > 0 {
+		return unverified.UnverifiedCertificates[0].NotAfter
+	}
+	var latest time.Time
+	for _, chain := range state.VerifiedChains {
+		var end time.Time
+		for _, certificate := range chain {
+			if end.IsZero() || certificate.NotAfter.Before(end) {
+				end = certificate.NotAfter
+			}
+		}
+		if end.After(latest) {
+			latest = end
+		}
+	}
+	return latest
 }
 
 // authenticate speaks AUTH PLAIN (RFC 4616) or, where only that is offered, LOGIN.

@@ -55,6 +55,10 @@ type Options struct {
 	HELO        string        // the name given in EHLO. Default: the host's name
 	TLSConfig   *tls.Config   // what certificates are trusted. Default: the system's, for Host
 	Timeouts    Timeouts
+
+	// Certificate is told at each handshake until when the relay's certificate is good, also where it is not any more. It
+	// may be nil.
+	Certificate func(notAfter time.Time)
 }
 
 // Timeouts bound every wait; the defaults are those of RFC 5321, section 4.5.3.2, where it names one.
