@@ -33,6 +33,7 @@ type Mailbox struct {
 	smtpAddr  net.Addr
 	webAddr   net.Addr
 	listeners errgroup.Group
+	pace      *pace
 }
 
 // Start opens the mail and listens. On an error nothing is left open.
@@ -49,9 +50,11 @@ func Start(o Options) (*Mailbox, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("listen for the mailbox's web page: %w", err), smtpListener.Close(), store.Close())
 	}
+	slow := &pace{stopped: make(chan struct{})}
 	m := &Mailbox{
 		store:    store,
-		smtp:     newSMTPServer(store, o.Log),
+		pace:     slow,
+		smtp:     newSMTPServer(store, slow, o.Log),
 		web:      &http.Server{Handler: NewHandler(store), ReadHeaderTimeout: 10 * time.Second},
 		smtpAddr: smtpListener.Addr(),
 		webAddr:  webListener.Addr(),
@@ -75,8 +78,12 @@ func (m *Mailbox) WebAddr() string { return m.webAddr.String() }
 // Store is the mail.
 func (m *Mailbox) Store() *Store { return m.store }
 
+// SetDelay makes the mailbox slow: from now on it takes so long over each message, on each connection, before it accepts it.
+func (m *Mailbox) SetDelay(d time.Duration) { m.pace.delay.Store(int64(d)) }
+
 // Stop closes connections (a message that was not acknowledged is its sender's still) and files.
 func (m *Mailbox) Stop(ctx context.Context) error {
+	m.pace.stop()
 	errs := []error{m.smtp.Close(), m.web.Shutdown(ctx)}
 	errs = append(errs, m.listeners.Wait(), m.store.Close())
 	if err := errors.Join(errs...); err != nil {

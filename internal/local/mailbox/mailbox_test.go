@@ -347,3 +347,23 @@ func TestJSON(t *testing.T) {
 		}
 	})
 }
+
+// A slow relay is what makes a send last long enough to disturb it.
+func TestASlowMailboxTakesItsTime(t *testing.T) {
+	g := NewWithT(t)
+	box := start(t, t.TempDir())
+	const delay = 100 * time.Millisecond
+	box.SetDelay(delay)
+	begun := time.Now()
+	g.Expect(smtp.SendMail(box.SMTPAddr(), nil, "hola@velo.example", []string{"a@example.org"}, mail(1, "a@example.org"))).To(Succeed())
+	g.Expect(time.Since(begun)).To(BeNumerically(">=", delay))
+	g.Expect(box.Store().Len()).To(Equal(1))
+
+	box.SetDelay(time.Hour)
+	sent := make(chan error, 1)
+	go func() {
+		sent <- smtp.SendMail(box.SMTPAddr(), nil, "hola@velo.example", []string{"b@example.org"}, mail(2, "b@example.org"))
+	}()
+	g.Expect(box.Stop(t.Context())).To(Succeed(), "it does not wait for whoever it keeps waiting")
+	g.Eventually(sent).Should(Receive(HaveOccurred()))
+}

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/emersion/go-sasl"
@@ -21,9 +23,9 @@ const (
 )
 
 // newSMTPServer makes a server that accepts every sender, recipient, message and password, and keeps the messages.
-func newSMTPServer(store *Store, log logr.Logger) *smtp.Server {
+func newSMTPServer(store *Store, slow *pace, log logr.Logger) *smtp.Server {
 	server := smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) {
-		return &session{store: store}, nil
+		return &session{store: store, pace: slow}, nil
 	}))
 	server.Domain = "mailbox.tertulia.invalid"
 	server.MaxMessageBytes = maxMessageSize
@@ -39,8 +41,32 @@ func newSMTPServer(store *Store, log logr.Logger) *smtp.Server {
 // session is one connection's. go-smtp calls it from one goroutine.
 type session struct {
 	store *Store
+	pace  *pace
 	from  string
 	to    []string
+}
+
+// pace is how long each message takes.
+type pace struct {
+	delay   atomic.Int64 // a time.Duration
+	once    sync.Once
+	stopped chan struct{}
+}
+
+func (p *pace) stop() { p.once.Do(func() { close(p.stopped) }) }
+
+// wait returns when a message has taken its time, or the mailbox stops.
+func (p *pace) wait() {
+	delay := time.Duration(p.delay.Load())
+	if delay <= 0 {
+		return
+	}
+	timer := time.NewTimer(delay)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-p.stopped:
+	}
 }
 
 func (s *session) Mail(from string, _ *smtp.MailOptions) error {
@@ -59,6 +85,7 @@ func (s *session) Data(r io.Reader) error {
 	if _, err := message.ReadFrom(r); err != nil {
 		return err // of go-smtp's own making: too large, or the connection is gone
 	}
+	s.pace.wait()
 	if _, err := s.store.Append(time.Now(), s.from, s.to, message.Bytes()); err != nil {
 		return &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 3, 0}, Message: err.Error()}
 	}

@@ -115,7 +115,7 @@ func (n *Node) startKubelet(ctx context.Context) error {
 		"clusterDomain":   "cluster.local",
 		"volumePluginDir": filepath.Join(home, "volume-plugins"),
 		// Space is this machine's to watch over; a node of tests throws no pod and no image away.
-		"evictionHard":                map[string]string{
+		"evictionHard": map[string]string{
 			"memory.available": "100Mi", "nodefs.available": "1%", "imagefs.available": "1%", "nodefs.inodesFree": "1%",
 		},
 		"imageGCHighThresholdPercent": 100, "imageGCLowThresholdPercent": 99,

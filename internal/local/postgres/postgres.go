@@ -1,5 +1,5 @@
 // Package postgres runs a PostgreSQL server as a child process, from an installation that is already on the machine.
-// It serves `up`, tests and benchmarks. The server listens on 127.0.0.1 only.
+// It serves `up`, tests and benchmarks. The server listens on 127.0.0.1 only, unless it is told otherwise.
 package postgres
 
 import (
@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"net/url"
 	"os"
 	"os/exec"
@@ -31,6 +32,9 @@ type Options struct {
 	Dir string
 	// Port to listen on; 0 takes a free one.
 	Port int
+	// Address is one of this machine's to listen on instead of 127.0.0.1, for clients from the network Clients, such as
+	// 10.77.0.0/16, who must know a password as well. Give both or none.
+	Address, Clients string
 	// Durable keeps fsync, full_page_writes and synchronous_commit on. Tests that crash nothing leave it off.
 	Durable bool
 	// Log takes the server's log; nil discards it.
@@ -41,6 +45,7 @@ type Options struct {
 
 // Server is a running PostgreSQL.
 type Server struct {
+	address  string
 	port     int
 	password string
 	cmd      *exec.Cmd
@@ -75,7 +80,15 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 			return nil, err
 		}
 	}
-	s := &Server{port: port, password: password, exited: make(chan struct{})}
+	if o.Address == "" {
+		o.Address = "127.0.0.1"
+	}
+	s := &Server{address: o.Address, port: port, password: password, exited: make(chan struct{})}
+	if o.Clients != "" {
+		if err := letIn(dir, o.Clients, owner); err != nil {
+			return nil, err
+		}
+	}
 	if err := s.launch(filepath.Join(bin, "postgres"), dir, owner, o); err != nil {
 		return nil, err
 	}
@@ -105,7 +118,7 @@ func (s *Server) launch(program, dir string, owner *account, o Options) error {
 
 func serverSettings(port int, dir string, o Options) map[string]string {
 	settings := map[string]string{
-		"listen_addresses": "127.0.0.1", "port": strconv.Itoa(port), "unix_socket_directories": dir,
+		"listen_addresses": o.Address, "port": strconv.Itoa(port), "unix_socket_directories": dir,
 		"max_connections": "200", "shared_buffers": "256MB", "max_wal_size": "4GB", "timezone": "UTC", "log_timezone": "UTC",
 		"logging_collector": "off", "log_min_messages": "warning",
 		// A statement's arguments and a row's contents are people: they stay out of the log.
@@ -114,20 +127,41 @@ func serverSettings(port int, dir string, o Options) map[string]string {
 	if !o.Durable {
 		settings["fsync"], settings["full_page_writes"], settings["synchronous_commit"] = "off", "off", "off"
 	}
+	if o.Clients != "" {
+		settings["hba_file"] = clientsFile(dir)
+	}
 	for name, value := range o.Settings {
 		settings[name] = value
 	}
 	return settings
 }
 
-// Port is where the server listens on 127.0.0.1.
+// clientsFile says who may connect, where clients from a network are let in. It stands beside the data; initdb's own stays as
+// it is.
+func clientsFile(dir string) string { return dir + ".clients.conf" }
+
+// letIn lets clients from a network connect, with a password.
+func letIn(dir, network string, owner *account) error {
+	prefix, err := netip.ParsePrefix(network)
+	if err != nil {
+		return fmt.Errorf("read the network of PostgreSQL's clients: %w", err)
+	}
+	path := clientsFile(dir)
+	lines := "local all all scram-sha-256\nhost all all 127.0.0.1/32 scram-sha-256\nhost all all " + prefix.String() + " scram-sha-256\n"
+	if err := os.WriteFile(path, []byte(lines), 0o600); err != nil {
+		return fmt.Errorf("say who may connect to PostgreSQL: %w", err)
+	}
+	return owner.take(path)
+}
+
+// Port is where the server listens.
 func (s *Server) Port() int { return s.port }
 
 // URL names a database of this server, as its superuser.
 func (s *Server) URL(database string) string {
 	u := url.URL{
 		Scheme: "postgres", User: url.UserPassword(superuser, s.password),
-		Host: net.JoinHostPort("127.0.0.1", strconv.Itoa(s.port)), Path: "/" + database, RawQuery: "sslmode=disable",
+		Host: net.JoinHostPort(s.address, strconv.Itoa(s.port)), Path: "/" + database, RawQuery: "sslmode=disable",
 	}
 	return u.String()
 }
