@@ -2,8 +2,8 @@ package postgres
 
 import (
 	"context"
-	"net/url"
 	"io"
+	"net/url"
 	"path/filepath"
 	"strings"
 	"testing"
