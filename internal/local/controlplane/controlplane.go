@@ -61,6 +61,8 @@ type Options struct {
 	WithoutControllers bool
 	// Nodes makes it a control plane that nodes can join and on which pods run. Default: nil, one that only keeps objects.
 	Nodes *NodeOptions
+	// Audit is a file in which the API server notes each request: an event of audit.k8s.io a line. Default: none.
+	Audit string
 	// Log is told when a program ended by itself, which is then started again. Default: nobody.
 	Log logr.Logger
 	// Progress is told about a build of the programs. Default: nobody.
@@ -167,7 +169,11 @@ func (c *ControlPlane) StopAPIServer(ctx context.Context) error {
 
 // StartAPIServer starts the API server that StopAPIServer ended, at the same address, and returns when it is ready.
 func (c *ControlPlane) StartAPIServer(ctx context.Context) error {
-	return c.programs.Run(ctx, c.apiServerCommand(), readyTimeout, c.apiServerReady)
+	audit, err := c.auditArguments()
+	if err != nil {
+		return err
+	}
+	return c.programs.Run(ctx, c.apiServerCommand(audit...), readyTimeout, c.apiServerReady)
 }
 
 // StopEtcd ends etcd alone. An API server that runs meanwhile answers with errors.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -57,7 +58,7 @@ func (c *ControlPlane) StartEtcd(ctx context.Context) error {
 	return c.programs.Run(ctx, c.command(etcd, c.options.Binaries.Etcd, args...), readyTimeout, c.etcdListens)
 }
 
-func (c *ControlPlane) apiServerCommand() supervise.Command {
+func (c *ControlPlane) apiServerCommand(more ...string) supervise.Command {
 	address := c.options.address()
 	args := []string{
 		"--bind-address=" + address, "--advertise-address=" + address,
@@ -74,7 +75,7 @@ func (c *ControlPlane) apiServerCommand() supervise.Command {
 		"--profiling=false",
 		"--v=1",
 	}
-	return c.command(apiServer, c.options.Binaries.APIServer, append(args, c.nodeArguments()...)...)
+	return c.command(apiServer, c.options.Binaries.APIServer, slices.Concat(args, c.nodeArguments(), more)...)
 }
 
 func (c *ControlPlane) startControllers(ctx context.Context) error {
