@@ -71,7 +71,8 @@ func reconcilers(mgr ctrl.Manager, o Options, tenants *tenancy.Registry) map[str
 	return map[string]controller{
 		"CRMTenant": &crmtenant.Reconciler{
 			Client: c, Passes: passes(), Tenants: tenants,
-			Cluster: o.Cluster, Handover: secrets, ServerURL: o.ServerURL, MarkInterval: o.MarkInterval, Clock: o.Clock,
+			Cluster: o.Cluster, Handover: secrets, ServerURL: o.ServerURL, Clock: o.Clock,
+			Stored: live, MarkInterval: o.MarkInterval,
 		},
 		"RecordType":      &recordtype.Reconciler{Client: c, Passes: passes(), Tenants: tenants},
 		"EventType":       &eventtype.Reconciler{Client: c, Passes: passes(), Tenants: tenants},

@@ -78,7 +78,7 @@ func explainFence(err error) error {
 // storedMark reads the mark past the cache.
 func (r *Reconciler) storedMark(ctx context.Context, object *v1alpha1.CRMTenant) (*int64, error) {
 	stored := &v1alpha1.CRMTenant{}
-	if err := r.Live.Get(ctx, client.ObjectKeyFromObject(object), stored); err != nil {
+	if err := r.Stored.Get(ctx, client.ObjectKeyFromObject(object), stored); err != nil {
 		return nil, fmt.Errorf("read the ledger's mark: %w", err)
 	}
 	return stored.Status.LedgerMark, nil

@@ -66,6 +66,9 @@ func (r *Reconciler) settle(ctx context.Context, pass *reconciling.Pass, object 
 	if err != nil {
 		return err
 	}
+	if err := r.fence(ctx, pass, object, db); err != nil {
+		return err
+	}
 	way, err := r.prepareLogin(ctx, object, place, found, db, told)
 	if err != nil {
 		return err

@@ -28,6 +28,10 @@ type Reconciler struct {
 	Tenants *tenancy.Registry
 	// Cluster is where tenants that bring no database get one; nil where there is none.
 	Cluster *store.Cluster
+	// Stored reads CRMTenants past the cache.
+	Stored client.Reader
+	// MarkInterval is how often ledgers' marks are looked at; 0 means ten seconds.
+	MarkInterval time.Duration
 	// Handover takes to workers and servers what they need.
 	Handover *handover.Keeper
 	// ServerURL is where clients of this cluster reach the server, without a slash at its end; "" means each tenant's

@@ -45,6 +45,11 @@ func (db *DB) audit(ctx context.Context, ended *time.Duration) ([]string, error)
 		from total left join (select send_id, sum(last_seq - first_seq + 1) n from chunk group by send_id) k using (send_id)
 		where k.n is distinct from total.rows
 		union all
+		select format('send %s, chunk %s: %s intents are counted and %s were committed', c.send_id, c.chunk, c.intents, k.n)
+		from chunk c cross join lateral (
+			select coalesce(sum(l.attempts), 0) n from ledger l where l.send_id = c.send_id and l.seq between c.first_seq and c.last_seq) k
+		where c.intents <> k.n
+		union all
 		select format('send %s, chunk %s: it is closed and holds rows without an outcome', c.send_id, c.chunk)
 		from chunk c where not c.open and exists (
 			select from ledger l where l.send_id = c.send_id and l.seq between c.first_seq and c.last_seq and l.state in ('pending', 'intent'))

@@ -31,8 +31,8 @@ type BatchRequest struct {
 type Batch struct {
 	// Held is false when the lease is void: somebody else holds the chunk, or nobody.
 	Held bool
-	// Runs is false while the send must not go on: it is suspended, deleted, held up by its channel, a template or its
-	// tenant, or no longer Sending.
+	// Runs is false while the send must not go on: this ledger is not the one that may be sent from, or the send is suspended,
+	// deleted, held up by its channel, a template or its tenant, or no longer Sending.
 	Runs bool
 	// Recipients are to be handed a message now, each at most once.
 	Recipients []Recipient
@@ -175,6 +175,9 @@ func intentSQL(attributes []crm.Attribute) string {
 		update ledger l set state = 'intent', epoch = $3, attempts = least(l.attempts + 1, 32767), intent_at = now(), not_before = null
 		from judged j where l.send_id = $1 and l.seq = j.seq and l.state = 'pending' and j.verdict = 'intent'
 		returning l.seq, l.attempts
+	), counted as (
+		update send_chunk c set intents = c.intents + committed.n from (select count(*) n from intent) committed
+		where c.send_id = $1 and c.chunk = $2 and committed.n > 0
 	), skip as (
 		-- As at the freeze, who is skipped holds no address: another recipient may have it by now.
 		update ledger l set state = 'skipped', reason = j.verdict, settled_at = now(), address_hash = null
@@ -274,9 +277,14 @@ func valueOf[T any](p *T) T {
 func commitMoved(ctx context.Context, tx pgx.Tx, l Lease, m movedRecipient, batch *Batch) error {
 	err := pgx.BeginFunc(ctx, tx, func(savepoint pgx.Tx) error {
 		return savepoint.QueryRow(ctx, `
-			update ledger set state = 'intent', address_hash = $3, epoch = $4, attempts = least(attempts + 1, 32767), intent_at = now(), not_before = null
-			where send_id = $1 and seq = $2 and state = 'pending' returning attempts`,
-			l.SendID, m.Seq, m.hash, l.Epoch).Scan(&m.Number)
+			with intent as (
+				update ledger set state = 'intent', address_hash = $3, epoch = $4, attempts = least(attempts + 1, 32767), intent_at = now(), not_before = null
+				where send_id = $1 and seq = $2 and state = 'pending' returning attempts
+			), counted as (
+				update send_chunk set intents = intents + 1 where send_id = $1 and chunk = $5 and exists (select from intent)
+			)
+			select attempts from intent`,
+			l.SendID, m.Seq, m.hash, l.Epoch, l.Chunk).Scan(&m.Number)
 	})
 	switch {
 	case err == nil:

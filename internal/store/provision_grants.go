@@ -34,11 +34,16 @@ var runtimeAccess = map[string]access{
 	"attribute":      readOnly,
 	"event_type":     readOnly,
 	"template":       readOnly,
+	"send_permit":    readOnly,
 	"channel":        {privileges: []string{"SELECT"}, update: []string{"trouble", "trouble_since"}},
 	"segment": {privileges: []string{"SELECT"}, update: []string{
 		"built_at", "built_digest", "changed_at", "members", "refresh_asked_at",
 	}},
-	"send": {privileges: []string{"SELECT"}, update: []string{"audience", "finished_at", "frozen_at", "message", "state"}},
+	"quarantine": {privileges: []string{"SELECT"}, update: []string{
+		"continued", "continued_all", "release_reason", "released_at", "released_by", "released_token",
+	}},
+	"send_hold": appended,
+	"send":      {privileges: []string{"SELECT"}, update: []string{"audience", "finished_at", "frozen_at", "message", "state"}},
 
 	"contact":         data,
 	"identifier":      data,

@@ -43,6 +43,10 @@ type SendStatus struct {
 	PutOffCode string
 	// Stopped says that the tenant, the channel or a template is suspended or gone, so that nothing is sent.
 	Stopped bool
+	// Quarantined says that this ledger is not the one that may be sent from: the counts may be those of a restored backup.
+	Quarantined bool
+	// HeldBack says that the release of a quarantine left the send for a person to decide about.
+	HeldBack bool
 }
 
 // SkipCount is how many recipients were left out for one reason.
@@ -58,7 +62,7 @@ func (db *DB) SendStatus(ctx context.Context, name string) (SendStatus, error) {
 	var counts map[string]int64
 	err := db.Pool.QueryRow(ctx, `
 		select s.send_key, s.state, s.suspended, s.dormant_since is not null, s.starts_at, s.deadline, s.frozen_at, s.finished_at, s.audience,
-			coalesce(s.message, ''), coalesce(ch.trouble, ''), not `+sendUnstopped+`,
+			coalesce(s.message, ''), coalesce(ch.trouble, ''), not `+sendUnstopped+`, not `+sendPermitted+`, `+sendHeld+`,
 			put_off.code is not null, coalesce(put_off.code, ''),
 			coalesce((select jsonb_object_agg(t.outcome, t.n)
 				from (select outcome, sum(n) n from send_tally where send_id = s.id group by outcome) t), '{}')
@@ -67,7 +71,7 @@ func (db *DB) SendStatus(ctx context.Context, name string) (SendStatus, error) {
 		where s.campaign = $1
 		order by s.dormant_since desc nulls first, s.id desc limit 1`, name).Scan(
 		&s.SendKey, &s.State, &s.Suspended, &s.Dormant, &s.StartsAt, &s.Deadline, &s.FrozenAt, &s.FinishedAt, &s.Audience,
-		&s.Message, &s.ChannelTrouble, &s.Stopped,
+		&s.Message, &s.ChannelTrouble, &s.Stopped, &s.Quarantined, &s.HeldBack,
 		&s.PutOff, &s.PutOffCode, &counts)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return s, ErrNotFound
@@ -103,8 +107,9 @@ func (s *SendStatus) count(tally map[string]int64) {
 	s.Pending = s.Planned - s.Sent - s.Failed - s.Ambiguous - s.Skipped
 }
 
-// sendUnstopped is true for a send s of a tenant while nothing that it needs is suspended or deleted.
-const sendUnstopped = `(not s.suspended and s.dormant_since is null and not tenant.suspended
+// sendUnstopped is true for a send s of a tenant while its ledger may be sent from, nobody has to decide about it, and nothing
+// that it needs is suspended or deleted.
+const sendUnstopped = `(` + sendPermitted + ` and not ` + sendHeld + ` and not s.suspended and s.dormant_since is null and not tenant.suspended
 	and exists (select from channel where channel.name = s.channel and not channel.suspended and channel.dormant_since is null)
 	and not exists (select from jsonb_array_elements(s.variants) v left join template on template.name = v.value ->> 'template'
 		where template.name is null or template.suspended or template.dormant_since is not null))`

@@ -111,6 +111,9 @@ func IsUnavailable(err error) bool {
 	if err == nil {
 		return false
 	}
+	if errors.Is(err, ErrStandby) {
+		return true
+	}
 	var pg *pgconn.PgError
 	var connect *pgconn.ConnectError
 	if errors.As(err, &pg) {
@@ -129,6 +132,9 @@ func IsUnavailable(err error) bool {
 	return errors.As(err, &network) || errors.As(err, &connect) || pgconn.SafeToRetry(err) ||
 		errors.Is(err, net.ErrClosed) || isLostConnection(err)
 }
+
+// IsRefused tells whether the role lacks a right that a statement needs.
+func IsRefused(err error) bool { return hasCode(err, "42501") }
 
 // IsUniqueViolation tells whether an error is a violation of this unique index; "" means any.
 func IsUniqueViolation(err error, constraint string) bool {

@@ -37,6 +37,7 @@ func NewDurable(t testing.TB) (db *store.DB, crash func()) {
 		t.Fatalf("open the test's database: %v", err)
 	}
 	t.Cleanup(db.Close)
+	Permit(t, db)
 	return db, func() {
 		t.Helper()
 		if err := server.Kill(); err != nil {

@@ -101,7 +101,8 @@ func execute(ctx context.Context, url string, statements ...string) error {
 	return nil
 }
 
-// New makes a migrated database, opened by its owner, who is no superuser. It is dropped when the test ends.
+// New makes a migrated database that may be sent from, opened by its owner, who is no superuser. It is dropped when the test
+// ends.
 func New(t testing.TB) *store.DB {
 	t.Helper()
 	s := server(t)
@@ -120,7 +121,20 @@ func New(t testing.TB) *store.DB {
 			t.Errorf("drop the test's database: %v", err)
 		}
 	})
+	Permit(t, db)
 	return db
+}
+
+// Permit lets a database be sent from, as the operator does for a tenant's.
+func Permit(t testing.TB, db *store.DB) {
+	t.Helper()
+	fence, err := db.LoadFence(context.Background())
+	if err == nil {
+		err = db.PermitSending(context.Background(), fence.Identity)
+	}
+	if err != nil {
+		t.Fatalf("permit sending from the test's database: %v", err)
+	}
 }
 
 // URL names the database of a DB that was made here, as its owner, for further pools and other processes.
