@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"fmt"
 	"os"
 	"testing"
 
@@ -20,8 +19,5 @@ func TestMain(m *testing.M) {
 		storetest.Main(m)
 		return
 	}
-	if err := NewCommand().Execute(); err != nil {
-		fmt.Fprintln(os.Stderr, "tertulia:", err)
-		os.Exit(1)
-	}
+	os.Exit(Main())
 }

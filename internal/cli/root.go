@@ -2,7 +2,11 @@
 package cli
 
 import (
+	"context"
 	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
 
 	"github.com/spf13/cobra"
 )
@@ -10,8 +14,20 @@ import (
 // version is set by the linker.
 var version = "unknown"
 
+// Main runs the tertulia command with this process's arguments and returns the exit status. Here alone SIGINT and SIGTERM
+// become the end of a context; `up` adds the end of its terminal.
+func Main() int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := NewCommand().ExecuteContext(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "tertulia:", err)
+		return 1
+	}
+	return 0
+}
+
 // NewCommand is the tertulia command. A verb that ended its own output with an explanation returns an error all the same:
-// main decides about the exit status.
+// Main decides about the exit status.
 func NewCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "tertulia",

@@ -5,10 +5,9 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"os/signal"
 	"runtime/debug"
-	"syscall"
 
+	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
 	"k8s.io/klog/v2/textlogger"
 
@@ -18,13 +17,14 @@ import (
 // NewServerCommand is `tertulia server`: the HTTP API and the pages behind links in mails.
 func NewServerCommand() *cobra.Command {
 	var listen string
+	var observe listenFlags
 	var roots, dirs []string
 	cmd := &cobra.Command{
 		Use:     "server",
 		GroupID: "run",
 		Short:   "Serve the HTTP API and the pages behind links in mails",
 		Long: "Serves the tenants whose directories it is given: under /t/<id>, and at the host of a tenant's public URL where that has no path.\n\n" +
-			"It holds no Kubernetes credentials. /healthz tells that it lives, /readyz that a tenant's database answers, /metrics is for Prometheus.",
+			"It holds no Kubernetes credentials.",
 		Example: "  tertulia server --listen 127.0.0.1:8080 --tenants /var/lib/tertulia/tenants",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -34,8 +34,7 @@ func NewServerCommand() *cobra.Command {
 			if os.Getenv("GOGC") == "" {
 				debug.SetGCPercent(50) // imports make garbage fast; memory is dearer here than the collector's time
 			}
-			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
-			defer stop()
+			ctx := cmd.Context()
 			var config net.ListenConfig
 			listener, err := config.Listen(ctx, "tcp", listen)
 			if err != nil {
@@ -43,11 +42,18 @@ func NewServerCommand() *cobra.Command {
 			}
 			log := textlogger.NewLogger(textlogger.NewConfig(textlogger.Output(cmd.ErrOrStderr()))).WithName("server")
 			log.Info("Serving", "address", listener.Addr().String())
-			return server.New(server.Options{Roots: roots, Dirs: dirs, Version: version, Log: log}).Run(ctx, listener)
+			s := server.New(server.Options{Roots: roots, Dirs: dirs, Version: version, Log: log})
+			endpoints, err := observe.serve(logr.NewContext(ctx, log), s, s.Gatherer())
+			if err != nil {
+				return errors.Join(err, listener.Close())
+			}
+			defer endpoints.Close()
+			return s.Run(ctx, listener)
 		},
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&listen, "listen", "127.0.0.1:8080", "where to listen for HTTP")
+	observe.register(flags)
 	flags.StringArrayVar(&roots, "tenants", nil, "a directory of tenant directories; new ones are noticed within two seconds (repeatable)")
 	flags.StringArrayVar(&dirs, "tenant-dir", nil, "the directory of one tenant (repeatable)")
 	return cmd

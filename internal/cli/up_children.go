@@ -82,7 +82,7 @@ func (u *up) stopChildren(ctx context.Context) error {
 
 // planChildren says how each command is called. Health endpoints get free ports: nobody but us asks them.
 func (u *up) planChildren() ([]child, error) {
-	healthPorts, err := ports.Free(2 + u.options.workers)
+	healthPorts, err := ports.Free(4 + 2*u.options.workers)
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +91,7 @@ func (u *up) planChildren() ([]child, error) {
 		healthPorts = healthPorts[1:]
 		return address
 	}
-	operatorHealth, operatorMetrics := next(), next()
+	operatorHealth, operatorMetrics, serverHealth, serverMetrics := next(), next(), next(), next()
 	children := []child{
 		{
 			name: "operator", health: "http://" + operatorHealth + "/readyz",
@@ -103,15 +103,18 @@ func (u *up) planChildren() ([]child, error) {
 			},
 		},
 		{
-			name: "server", health: u.serverURL() + "/healthz",
-			args: []string{"server", "--listen", u.options.listen, "--tenants", u.path("tenants")},
+			name: "server", health: "http://" + serverHealth + "/livez",
+			args: []string{
+				"server", "--listen", u.options.listen, "--tenants", u.path("tenants"),
+				"--health-listen", serverHealth, "--metrics-listen", serverMetrics,
+			},
 		},
 	}
 	for i := range u.options.workers {
-		health := next()
+		health, metrics := next(), next()
 		children = append(children, child{
-			name: fmt.Sprintf("worker-%d", i+1), health: "http://" + health + "/healthz",
-			args: []string{"worker", "--tenants", u.path("tenants"), "--health-listen", health},
+			name: fmt.Sprintf("worker-%d", i+1), health: "http://" + health + "/livez",
+			args: []string{"worker", "--tenants", u.path("tenants"), "--health-listen", health, "--metrics-listen", metrics},
 		})
 	}
 	return children, nil

@@ -170,10 +170,12 @@ func TestUp(t *testing.T) {
 
 	t.Log("operator, server, worker and mailbox do their work")
 	up.Eventually(up.tenantReady()).WithTimeout(upPatience).Should(Equal("True"))
-	response, err := http.Get(up.ready.Server + "/healthz") //nolint:noctx // a local server
-	up.Expect(err).NotTo(HaveOccurred())
-	up.Expect(response.Body.Close()).To(Succeed())
-	up.Expect(response.StatusCode).To(Equal(http.StatusOK))
+	up.Eventually(func() int {
+		response, err := http.Get(up.ready.Server + "/t/up-test/openapi.json") //nolint:noctx // a local server
+		up.Expect(err).NotTo(HaveOccurred())
+		up.Expect(response.Body.Close()).To(Succeed())
+		return response.StatusCode
+	}).WithTimeout(upPatience).Should(Equal(http.StatusOK))
 	up.Expect(smtp.SendMail(up.ready.SMTP, nil, "a@velo.example", []string{"ana@example.com"}, []byte("Subject: hola\r\n\r\nHola\r\n"))).To(Succeed())
 	up.Expect(up.mails()).To(Equal(1))
 	write("segment.yaml", segmentManifest)

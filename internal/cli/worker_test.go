@@ -6,42 +6,60 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/onsi/gomega"
+	"github.com/spf13/cobra"
 )
 
-func TestWorkerServesItsHealth(t *testing.T) {
+func freeAddress(t *testing.T) string {
+	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	address := listener.Addr().String()
-	_ = listener.Close()
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	done := make(chan error, 1)
-	go func() { done <- runWorker(ctx, workerFlags{tenants: t.TempDir(), healthListen: address}) }()
-	get := func(path string) string {
-		response, err := http.Get("http://" + address + path)
-		if err != nil {
-			return err.Error()
-		}
-		defer func() { _ = response.Body.Close() }()
-		body, _ := io.ReadAll(response.Body)
-		return fmt.Sprint(response.StatusCode, " ", string(body))
-	}
-	g := gomega.NewWithT(t)
-	g.Eventually(func() string { return get("/readyz") }).WithTimeout(10 * time.Second).Should(gomega.Equal("200 ok\n"))
-	g.Expect(get("/healthz")).To(gomega.Equal("200 ok\n"))
-	if metrics := get("/metrics"); !strings.Contains(metrics, "go_goroutines") {
-		t.Errorf("unexpected metrics: %s", metrics)
-	}
-	cancel()
-	if err := <-done; err != nil {
-		t.Errorf("the worker failed: %v", err)
+	defer func() { _ = listener.Close() }()
+	return listener.Addr().String()
+}
+
+func TestProcessesTellTheirHealth(t *testing.T) {
+	for name, command := range map[string]*cobra.Command{"worker": NewWorkerCommand(), "server": NewServerCommand()} {
+		t.Run(name, func(t *testing.T) {
+			health, metrics, tenants := freeAddress(t), freeAddress(t), filepath.Join(t.TempDir(), "tenants")
+			ctx, cancel := context.WithCancel(context.Background())
+			defer cancel()
+			args := []string{"--tenants", tenants, "--health-listen", health, "--metrics-listen", metrics}
+			if name == "server" {
+				args = append(args, "--listen", freeAddress(t))
+			}
+			command.SetArgs(args)
+			done := make(chan error, 1)
+			go func() { done <- command.ExecuteContext(ctx) }()
+			get := func(address, path string) string {
+				response, err := http.Get("http://" + address + path)
+				if err != nil {
+					return err.Error()
+				}
+				defer func() { _ = response.Body.Close() }()
+				body, _ := io.ReadAll(response.Body)
+				return fmt.Sprint(response.StatusCode, " ", string(body))
+			}
+			ready := func() string { return get(health, "/readyz") }
+			g := gomega.NewWithT(t)
+			g.Eventually(ready).WithTimeout(10 * time.Second).Should(gomega.And(gomega.HavePrefix("503"), gomega.ContainSubstring(tenants)))
+			g.Expect(get(health, "/livez")).To(gomega.Equal("200 ok\n"))
+			g.Expect(os.Mkdir(tenants, 0o700)).To(gomega.Succeed())
+			g.Eventually(ready).WithTimeout(10 * time.Second).Should(gomega.Equal("200 ok\n"))
+			g.Expect(get(metrics, "/metrics")).To(gomega.ContainSubstring("go_goroutines"))
+			cancel()
+			if err := <-done; err != nil {
+				t.Errorf("it failed: %v", err)
+			}
+		})
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 
 	"github.com/tertulia-crm/tertulia/internal/credentials"
 	"github.com/tertulia-crm/tertulia/internal/crm"
+	"github.com/tertulia-crm/tertulia/internal/health"
 	"github.com/tertulia-crm/tertulia/internal/server"
 	"github.com/tertulia-crm/tertulia/internal/store"
 	"github.com/tertulia-crm/tertulia/internal/store/storetest"
@@ -56,10 +57,12 @@ type fixture struct {
 	dirs  []string  // of single tenants
 	stall time.Duration
 	url   string // of the server
-	base  string // of the tenant
-	token string // with the scope admin
-	log   *logBook
-	stop  func() // ends the server and waits for it
+	// Where its health is told, and its metrics.
+	probe, metrics string
+	base           string // of the tenant
+	token          string // with the scope admin
+	log            *logBook
+	stop           func() // ends the server and waits for it
 }
 
 // newFixture serves a tenant with the runtime role's rights, as the operator would give them.
@@ -120,11 +123,19 @@ func (f *fixture) serve() string {
 	if err != nil {
 		f.t.Fatal(err)
 	}
+	f.probe, f.metrics = freeAddress(f.t), freeAddress(f.t)
 	s := server.New(server.Options{Roots: []string{f.roots}, Dirs: f.dirs, StallTimeout: f.stall, Version: "test", Log: funcr.New(f.log.write, funcr.Options{})})
 	ctx, cancel := context.WithCancel(context.Background())
+	endpoints, err := health.Serve(ctx, health.Options{
+		Listen: f.probe, Live: s.Live, Ready: s.Ready, MetricsListen: f.metrics, Gatherer: s.Gatherer(), MetricsTokens: s.MetricsTokens,
+	})
+	if err != nil {
+		f.t.Fatal(err)
+	}
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(ctx, listener) }()
 	f.stop = sync.OnceFunc(func() {
+		defer endpoints.Close()
 		cancel()
 		if err := <-ended; err != nil {
 			f.t.Errorf("the server stopped with %v", err)
@@ -132,6 +143,16 @@ func (f *fixture) serve() string {
 	})
 	f.t.Cleanup(f.stop)
 	return "http://" + listener.Addr().String()
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	return l.Addr().String()
 }
 
 // answer is a response that has been read.

@@ -7,7 +7,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
 // metrics are the server's own. Their labels are bounded: routes are patterns, never paths.
@@ -43,10 +42,6 @@ func newMetrics() *metrics {
 	m.registry.MustRegister(m.requests, m.duration, m.rows, m.events, m.leaves,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
-}
-
-func (m *metrics) handler() http.Handler {
-	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
 }
 
 func (m *metrics) observe(route, method string, status int, took time.Duration) {

@@ -21,40 +21,31 @@ func (s *Server) routes(version string) http.Handler {
 	inner.HandleFunc("GET /u/{token}", s.showUnsubscribe) // GET answers HEAD too
 	inner.HandleFunc("POST /u/{token}", s.unsubscribe)
 
-	own := http.NewServeMux()
-	own.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { writeText(w, http.StatusOK, "ok") })
-	own.HandleFunc("GET /readyz", s.readyz)
-	own.Handle("GET /metrics", s.metrics.handler())
-
 	return s.guard(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		t, below, ok := s.find(r)
-		switch {
-		case t != nil:
+		if t, below := s.find(r); t != nil {
 			s.serveTenant(w, r, t, below, inner)
-		case ok:
-			writeProblem(w, http.StatusNotFound, "No such tenant is served here.")
-		default:
-			own.ServeHTTP(w, r)
+			return
 		}
+		writeProblem(w, http.StatusNotFound, "No such tenant is served here.")
 	}))
 }
 
-// find tells whose request it is: a tenant is meant by its public URL's host, or by /t/<id>. named says that the request
-// names a tenant at all, whether it is served here or not.
-func (s *Server) find(r *http.Request) (t *tenant, below string, named bool) {
+// find tells whose request it is: a tenant is meant by its public URL's host, or by /t/<id>. It returns nil for one that
+// is not served here.
+func (s *Server) find(r *http.Request) (t *tenant, below string) {
 	if rest, ok := strings.CutPrefix(r.URL.EscapedPath(), "/t/"); ok {
 		id, below, _ := strings.Cut(rest, "/")
-		return s.tenants.get(id), "/" + below, true
+		return s.tenants.get(id), "/" + below
 	}
 	if t := s.tenants.byHost(r.Host); t != nil {
-		return t, r.URL.EscapedPath(), true
+		return t, r.URL.EscapedPath()
 	}
 	if host, _, err := net.SplitHostPort(r.Host); err == nil {
 		if t := s.tenants.byHost(host); t != nil {
-			return t, r.URL.EscapedPath(), true
+			return t, r.URL.EscapedPath()
 		}
 	}
-	return nil, "", false
+	return nil, ""
 }
 
 type tenantKey struct{}
@@ -148,14 +139,4 @@ func (s *Server) answerPanic(w *recorder, failure any) {
 	if w.status == 0 {
 		writeProblem(w, http.StatusInternalServerError, "The server failed. The failure has been logged.")
 	}
-}
-
-func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
-	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
-	defer cancel()
-	if !s.tenants.ready(ctx) {
-		writeText(w, http.StatusServiceUnavailable, "no database answers")
-		return
-	}
-	writeText(w, http.StatusOK, "ready")
 }

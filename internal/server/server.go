@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // Options tell what a server serves. Log may be its zero value.
@@ -66,11 +67,25 @@ func New(o Options) *Server {
 	return s
 }
 
+// Live names what is stuck. A server whose database is away is not.
+func (s *Server) Live() error { return s.tenants.watch.Live() }
+
+// Ready tells what keeps the server from serving: a database that does not answer, belongs to somebody else or is not
+// migrated yet, credentials that have not come, or that it has been told to stop.
+func (s *Server) Ready() error { return s.tenants.health.Ready() }
+
+// MetricsTokens are the SHA-256 in hex of the tokens that tenants want of who scrapes.
+func (s *Server) MetricsTokens() ([]string, error) { return s.tenants.health.MetricsTokens() }
+
+// Gatherer are the server's metrics.
+func (s *Server) Gatherer() prometheus.Gatherer { return s.metrics.registry }
+
 // Discover looks once for tenants that came, went or changed.
 func (s *Server) Discover(ctx context.Context) { s.tenants.scan(ctx) }
 
 // Run serves on a listener until the context ends, and then until requests have ended, for at most 20 seconds.
 func (s *Server) Run(ctx context.Context, listener net.Listener) error {
+	defer context.AfterFunc(ctx, s.tenants.health.Stop)()
 	s.Discover(ctx)
 	background, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var work sync.WaitGroup

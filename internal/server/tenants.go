@@ -3,8 +3,10 @@ package server
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -13,6 +15,7 @@ import (
 	"github.com/go-logr/logr"
 
 	"github.com/tertulia-crm/tertulia/internal/credentials"
+	"github.com/tertulia-crm/tertulia/internal/health"
 	"github.com/tertulia-crm/tertulia/internal/store"
 )
 
@@ -24,9 +27,15 @@ const (
 	maxImports = 3
 )
 
+// How often a tenant's database is asked whether it can be used, and how long it may take to say so.
+const (
+	checkEvery   = 5 * time.Second
+	checkTimeout = 5 * time.Second
+)
+
 // tenant is one that is being served.
 type tenant struct {
-	id      string
+	id, dir string
 	db      *store.DB
 	digest  string
 	ctx     context.Context // ends when the tenant is closed
@@ -37,16 +46,21 @@ type tenant struct {
 	key   atomic.Pointer[[]byte] // of links
 	stale atomic.Bool            // people or events changed since the segments were last asked for
 	busy  atomic.Bool            // a background query runs
+
+	checked  time.Time   // when the database was last asked whether it can be used; of the scanning goroutine
+	checking atomic.Bool // it is being asked
 }
 
 // tenants are those of the directories.
 type tenants struct {
 	roots, dirs []string
 	log         logr.Logger
+	watch       health.Watch
+	health      *health.Tenants
 	mu          sync.RWMutex
 	byID        map[string]*tenant
 	byDir       map[string]*directory // of the scanning goroutine
-	scanned     atomic.Bool
+	absent      map[string]bool       // roots that are not there; of the scanning goroutine
 	work        sync.WaitGroup
 }
 
@@ -59,7 +73,10 @@ type directory struct {
 }
 
 func newTenants(roots, dirs []string, log logr.Logger) *tenants {
-	return &tenants{roots: roots, dirs: dirs, log: log, byID: map[string]*tenant{}, byDir: map[string]*directory{}}
+	return &tenants{
+		roots: roots, dirs: dirs, log: log, health: health.NewTenants(dirs),
+		byID: map[string]*tenant{}, byDir: map[string]*directory{}, absent: map[string]bool{},
+	}
 }
 
 func (ts *tenants) get(id string) *tenant {
@@ -89,35 +106,56 @@ func (ts *tenants) all() []*tenant {
 	return list
 }
 
+// scanTimeout is how long a scan may take before the server counts as stuck.
+const scanTimeout = time.Minute
+
 // run scans until the context ends.
 func (ts *tenants) run(ctx context.Context) {
+	loop := ts.watch.Begin("", "tenant directories", scanTimeout)
+	defer loop.End()
 	ticker := time.NewTicker(scanEvery)
 	defer ticker.Stop()
 	for {
+		loop.Beat(scanEvery)
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
+			loop.Beat(scanTimeout)
 			ts.scan(ctx)
 		}
 	}
 }
 
+// found is a tenant with the directory that declares it.
+type found struct {
+	credentials.Tenant
+	dir string
+}
+
 // scan opens tenants that came, closes those that went and opens those anew whose credentials changed.
 func (ts *tenants) scan(ctx context.Context) {
 	now := time.Now()
-	wanted := map[string]credentials.Tenant{}
-	for _, dir := range ts.list() {
-		if t, ok := ts.read(dir, now); ok {
-			if _, twice := wanted[t.ID]; !twice {
-				wanted[t.ID] = t
-			}
+	wanted := map[string]found{}
+	dirs, trouble := ts.list()
+	for _, dir := range dirs {
+		t, ok := ts.read(dir, now)
+		if !ok {
+			ts.health.Gone(dir)
+			continue
+		}
+		if _, twice := wanted[t.ID]; !twice {
+			wanted[t.ID] = found{t, dir}
+			ts.health.Found(dir, t.MetricsTokenSHA256)
 		}
 	}
 	for _, t := range ts.all() {
 		if w, ok := wanted[t.id]; !ok || w.Digest != t.digest {
 			ts.log.Info("Closing tenant", "tenant", t.id, "gone", !ok)
 			ts.remove(t)
+			if !ok {
+				ts.health.Gone(t.dir)
+			}
 		}
 	}
 	for id, w := range wanted {
@@ -127,43 +165,53 @@ func (ts *tenants) scan(ctx context.Context) {
 	}
 	for _, t := range ts.all() {
 		ts.attend(t)
+		ts.check(t, now)
 	}
-	ts.scanned.Store(true)
+	ts.health.Looked(trouble)
 }
 
-func (ts *tenants) list() []string {
-	dirs := append([]string(nil), ts.dirs...)
+// list lists the tenants' directories, and tells what is in the way of that.
+func (ts *tenants) list() (dirs []string, trouble error) {
+	dirs = append(dirs, ts.dirs...)
 	for _, root := range ts.roots {
-		found, err := credentials.List(root)
+		listed, err := listRoot(root)
 		if err != nil {
-			ts.log.Error(err, "Cannot list tenants", "root", root)
+			trouble = errors.Join(trouble, err)
 			// What is served goes on: a directory that cannot be read says nothing about its tenants.
 			for dir := range ts.byDir {
 				if filepath.Dir(dir) == filepath.Clean(root) {
-					found = append(found, dir)
+					listed = append(listed, dir)
 				}
 			}
 		}
-		dirs = append(dirs, found...)
-	}
-	present := map[string]bool{}
-	for _, dir := range dirs {
-		present[dir] = true
+		if err != nil && !ts.absent[root] {
+			ts.log.Error(err, "Cannot find the tenants; looks again", "root", root)
+		}
+		ts.absent[root] = err != nil
+		dirs = append(dirs, listed...)
 	}
 	for dir := range ts.byDir {
-		if !present[dir] {
+		if !slices.Contains(dirs, dir) {
 			delete(ts.byDir, dir)
 		}
 	}
-	return dirs
+	return dirs, trouble
 }
 
-// read reads a tenant directory, unless nothing changed in it. One that cannot be read keeps what it last held; a
-// directory that is gone, or incomplete from the beginning, holds no tenant.
+func listRoot(root string) ([]string, error) {
+	if _, err := os.Stat(root); err != nil {
+		return nil, fmt.Errorf("look for tenants: %w", err)
+	}
+	return credentials.List(root)
+}
+
+// read reads a tenant directory, unless nothing changed in it. One that cannot be read keeps what it last held; so does
+// one that was named by itself and is gone: who took its credentials away did not say that nobody is to be served. Any
+// other that is gone, or incomplete from the beginning, holds no tenant.
 func (ts *tenants) read(dir string, now time.Time) (credentials.Tenant, bool) {
 	known := ts.byDir[dir]
 	info, err := os.Stat(dir)
-	if errors.Is(err, os.ErrNotExist) {
+	if errors.Is(err, os.ErrNotExist) && !slices.Contains(ts.dirs, dir) {
 		delete(ts.byDir, dir)
 		return credentials.Tenant{}, false
 	}
@@ -189,13 +237,13 @@ func (ts *tenants) read(dir string, now time.Time) (credentials.Tenant, bool) {
 	return t, true
 }
 
-func (ts *tenants) open(ctx context.Context, c credentials.Tenant) {
+func (ts *tenants) open(ctx context.Context, c found) {
 	db, err := store.Open(ctx, c.DatabaseURL, store.Options{ApplicationName: "tertulia-server"})
 	if err != nil {
 		ts.log.Error(err, "Cannot open tenant", "tenant", c.ID)
 		return
 	}
-	t := &tenant{id: c.ID, host: credentials.HostOf(c.PublicURL), db: db, digest: c.Digest, imports: make(chan struct{}, maxImports)}
+	t := &tenant{id: c.ID, dir: c.dir, host: credentials.HostOf(c.PublicURL), db: db, digest: c.Digest, imports: make(chan struct{}, maxImports)}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	ts.mu.Lock()
 	ts.byID[c.ID] = t
@@ -256,17 +304,25 @@ func (ts *tenants) close() {
 	ts.work.Wait()
 }
 
-// ready tells whether tenants were looked for and, where there are some, the database of one answers. Without any
-// database there is nothing to serve; with one of several away the others must be served.
-func (ts *tenants) ready(ctx context.Context) bool {
-	if !ts.scanned.Load() {
-		return false
+// check asks in the background whether a tenant's database can be used, and makes the server ready or not.
+func (ts *tenants) check(t *tenant, now time.Time) {
+	if now.Sub(t.checked) < checkEvery || !t.checking.CompareAndSwap(false, true) {
+		return
 	}
-	all := ts.all()
-	for _, t := range all {
-		if t.db.Pool.Ping(ctx) == nil {
-			return true
+	t.checked = now
+	ts.work.Go(func() {
+		defer t.checking.Store(false)
+		loop := ts.watch.Begin(t.id, "database", checkTimeout)
+		defer loop.End()
+		ctx, cancel := context.WithTimeout(t.ctx, checkTimeout)
+		defer cancel()
+		err := t.db.CheckUsable(ctx, t.id)
+		switch {
+		case t.ctx.Err() != nil:
+		case err != nil:
+			ts.health.Set(t.dir, fmt.Errorf("tenant %q: the database cannot be used: %w", t.id, store.Brief(err)))
+		default:
+			ts.health.Set(t.dir, nil)
 		}
-	}
-	return len(all) == 0
+	})
 }

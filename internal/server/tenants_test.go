@@ -1,6 +1,8 @@
 package server_test
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -92,9 +94,10 @@ func TestTenantsAreServedAtTheirHost(t *testing.T) {
 		"with a port":                     {"CRM.velo.example:443", "/openapi.json", 200},
 		"another host":                    {"other.example", "/openapi.json", 404},
 		"metrics are not for the world":   {"crm.velo.example", "/metrics", 404},
-		"health neither":                  {"crm.velo.example", "/healthz", 404},
+		"health neither":                  {"crm.velo.example", "/livez", 404},
 		"by path as before":               {"other.example", "/t/" + tenantID + "/openapi.json", 200},
-		"metrics, for who scrapes the IP": {"10.0.0.1:8080", "/metrics", 200},
+		"nor metrics for who asks the IP": {"10.0.0.1:8080", "/metrics", 404},
+		"nor health":                      {"10.0.0.1:8080", "/readyz", 404},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := at(c.host, c.path); got != c.want {
@@ -104,27 +107,59 @@ func TestTenantsAreServedAtTheirHost(t *testing.T) {
 	}
 }
 
+// health asks a probe.
+func (f *fixture) health(path string) int {
+	return f.requestAs("", http.MethodGet, "http://"+f.probe+path, "").status
+}
+
 func TestHealthWithoutTheDatabase(t *testing.T) {
 	f := newFixture(t)
-	if live, ready := f.status("/healthz"), f.status("/readyz"); live != 200 || ready != 200 {
-		t.Errorf("live %d, ready %d", live, ready)
-	}
+	g := gomega.NewWithT(t)
+	ready := func() int { return f.health("/readyz") }
+	g.Eventually(ready, within).Should(gomega.Equal(200))
 	database := f.db.Pool.Config().ConnConfig.Database
 	f.asAdmin("alter database " + database + " allow_connections false")
 	f.cutConnections()
-	if live, ready := f.status("/healthz"), f.status("/readyz"); live != 200 || ready != 503 {
-		t.Errorf("without the database: live %d, ready %d", live, ready)
+	g.Eventually(ready, 3*within).Should(gomega.Equal(503))
+	if live := f.health("/livez"); live != 200 {
+		t.Errorf("a server whose database is away lives: status %d", live)
 	}
 	got := f.request(http.MethodPost, "/v1/contacts:batch", `{"contacts": [{"external_id": "a"}]}`)
 	if got.status != http.StatusServiceUnavailable || got.header.Get("Retry-After") == "" || got.header.Get("Content-Type") != "application/problem+json" {
 		t.Errorf("a request: status %d, %v: %s", got.status, got.header, got.body)
 	}
 	f.asAdmin("alter database " + database + " allow_connections true")
-	gomega.NewWithT(t).Eventually(func() int { return f.status("/readyz") }, within).Should(gomega.Equal(200))
+	g.Eventually(ready, 3*within).Should(gomega.Equal(200))
 	if err := credentials.Remove(f.roots, tenantID); err != nil {
 		t.Fatal(err)
 	}
-	gomega.NewWithT(t).Eventually(func() int { return f.status("/readyz") + f.status("/t/"+tenantID+"/openapi.json") }, within).Should(gomega.Equal(200 + 404))
+	g.Eventually(func() int { return ready() + f.status("/t/"+tenantID+"/openapi.json") }, within).Should(gomega.Equal(200 + 404))
+}
+
+func TestMetricsAreForTheBearerOfTheToken(t *testing.T) {
+	f := newFixture(t)
+	scrape := func(token string) int {
+		return f.requestAs(token, http.MethodGet, "http://"+f.metrics+"/metrics", "").status
+	}
+	if got := scrape(""); got != 200 {
+		t.Errorf("where no tenant names a token: status %d", got)
+	}
+	tenant, err := credentials.Read(filepath.Join(f.roots, tenantID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := sha256.Sum256([]byte("scraper"))
+	tenant.MetricsTokenSHA256 = hex.EncodeToString(sum[:])
+	if err := credentials.Write(f.roots, tenant); err != nil {
+		t.Fatal(err)
+	}
+	gomega.NewWithT(t).Eventually(func() int { return scrape("") }, within).Should(gomega.Equal(401))
+	if got := scrape("scraper"); got != 200 {
+		t.Errorf("with the token: status %d", got)
+	}
+	if got := scrape(f.token); got != 401 {
+		t.Errorf("with the tenant's own token: status %d", got)
+	}
 }
 
 func TestMetricsAreBoundedAndHoldNobody(t *testing.T) {
@@ -133,7 +168,7 @@ func TestMetricsAreBoundedAndHoldNobody(t *testing.T) {
 	f.request(http.MethodGet, "/v1/contacts/7f000000-0000-4000-8000-000000000000", "")
 	f.request("BREW", "/made/up/path", "")
 	f.importCSV("external_id,email\nC1,ana@example.com\nC2,nonsense\n")
-	got := f.requestAs("", http.MethodGet, f.url+"/metrics", "").body
+	got := f.requestAs("", http.MethodGet, "http://"+f.metrics+"/metrics", "").body
 	for _, want := range []string{
 		`tertulia_http_requests_total{code="404",method="GET",route="GET /u/{token}"} 1`,
 		`tertulia_http_requests_total{code="404",method="GET",route="GET /v1/contacts/{id}"} 1`,

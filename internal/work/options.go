@@ -34,6 +34,9 @@ type Options struct {
 	// Metrics are counted into. Default: metrics that nobody collects.
 	Metrics *Metrics
 
+	// Slack is how late a loop may be before the worker counts as stuck. Default: 30 s.
+	Slack time.Duration
+
 	TenantPoll      time.Duration // how often tenant directories are read. Default: 1 s
 	SendPoll        time.Duration // how often a tenant without work looks for some. Default: 500 ms
 	CampaignPoll    time.Duration // how often sends are judged. Default: 1 s
@@ -43,6 +46,7 @@ type Options struct {
 	MeasurePoll     time.Duration // how often a tenant's work is measured. Default: 30 s
 	AuditPoll       time.Duration // how often the ledger of open and recent sends is compared with its counts. Default: 10 m
 	StatusEvery     time.Duration // at most how often a sending campaign's status is written. Default: 5 s
+	DatabasePoll    time.Duration // how often the database is asked whether it can be used. Default: 5 s
 
 	// Lease is how long a chunk belongs to a worker that does not renew its lease. Default: 30 s.
 	Lease time.Duration
@@ -96,6 +100,7 @@ func (o Options) withDefaults() (Options, error) {
 		{&o.MeasurePoll, 30 * time.Second},
 		{&o.AuditPoll, 10 * time.Minute},
 		{&o.StatusEvery, 5 * time.Second},
+		{&o.DatabasePoll, 5 * time.Second},
 		{&o.Lease, 30 * time.Second},
 		{&o.IntentAge, 11 * time.Minute},
 		{&o.Grace, 25 * time.Second},

@@ -3,20 +3,25 @@ package work
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
-	"sync/atomic"
+	"os"
+	"slices"
 	"time"
 
 	"github.com/go-logr/logr"
 
 	"github.com/tertulia-crm/tertulia/internal/credentials"
+	"github.com/tertulia-crm/tertulia/internal/health"
 	"github.com/tertulia-crm/tertulia/internal/store"
 )
 
 // Worker works for the tenants whose directories it finds.
 type Worker struct {
-	o     Options
-	ready atomic.Bool
+	o       Options
+	watch   *health.Watch
+	tenants *health.Tenants
+	told    map[string]bool // directories whose trouble was logged
 }
 
 // New checks the options and makes a worker.
@@ -25,11 +30,20 @@ func New(o Options) (*Worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Worker{o: o}, nil
+	return &Worker{
+		o: o, watch: &health.Watch{Slack: o.Slack}, tenants: health.NewTenants(o.TenantDirs), told: map[string]bool{},
+	}, nil
 }
 
-// Ready tells whether the worker has looked for its tenants.
-func (w *Worker) Ready() bool { return w.ready.Load() }
+// Live names the loops that are stuck. A loop that waits for a database, a relay or an end of a pause is not.
+func (w *Worker) Live() error { return w.watch.Live() }
+
+// Ready tells what keeps the worker from its work: a database that does not answer, belongs to somebody else or is not
+// migrated yet, credentials that have not come, or that it has been told to stop.
+func (w *Worker) Ready() error { return w.tenants.Ready() }
+
+// MetricsTokens are the SHA-256 in hex of the tokens that tenants want of who scrapes.
+func (w *Worker) MetricsTokens() ([]string, error) { return w.tenants.MetricsTokens() }
 
 // Run works until ctx ends, then finishes what it has begun: no new intents are committed, hand-overs are completed,
 // their outcomes are written and leases are given back, within Options.Grace.
@@ -39,20 +53,28 @@ func (w *Worker) Run(ctx context.Context) error {
 	running := map[string]*running{}
 	ticker := time.NewTicker(w.o.TenantPoll)
 	defer ticker.Stop()
+	// Before anything else ends: who balances load, or rolls a Deployment, learns at once that this one leaves.
+	defer context.AfterFunc(ctx, w.tenants.Stop)()
+	loop := w.watch.Begin("", "tenant directories", directoryTimeout)
 	for ctx.Err() == nil {
+		loop.Beat(directoryTimeout)
 		w.reconcile(ctx, running)
-		w.ready.Store(true)
+		loop.Beat(w.o.TenantPoll)
 		select {
 		case <-ctx.Done():
 		case <-ticker.C:
 		}
 	}
+	loop.End()
 	for _, r := range running {
 		<-r.done
 	}
 	log.Info("worker has stopped", "worker", w.o.ID)
 	return nil
 }
+
+// directoryTimeout is how long reading the tenants' directories may take before the worker counts as stuck.
+const directoryTimeout = time.Minute
 
 // running is a tenant that is worked for.
 type running struct {
@@ -69,7 +91,6 @@ func (w *Worker) reconcile(ctx context.Context, current map[string]*running) {
 	log := logr.FromContextOrDiscard(ctx)
 	wanted, err := w.wanted(log, current)
 	if err != nil {
-		log.Error(err, "cannot list the tenants; those that run go on")
 		return
 	}
 	for dir, r := range current {
@@ -79,6 +100,9 @@ func (w *Worker) reconcile(ctx context.Context, current map[string]*running) {
 			// What waiting cannot mend is tried again when the directory says something else.
 			if r.stopped || !ok || c.Digest != r.credentials.Digest {
 				delete(current, dir)
+			}
+			if !ok {
+				w.tenants.Gone(dir)
 			}
 			continue
 		default:
@@ -93,44 +117,72 @@ func (w *Worker) reconcile(ctx context.Context, current map[string]*running) {
 		}
 	}
 	for dir, c := range wanted {
+		w.tenants.Found(dir, c.MetricsTokenSHA256)
 		if current[dir] == nil {
-			current[dir] = w.start(ctx, c)
+			current[dir] = w.start(ctx, dir, c)
 		}
 	}
 }
 
 // wanted reads the tenant directories. One that is not complete yet is left for the next time; a tenant that runs and whose
-// directory is there and cannot be read goes on with what it has.
+// directory is there and cannot be read goes on with what it has. So does one whose directory was named by itself and is
+// gone or empty: who took its credentials away did not say that its work ends.
 func (w *Worker) wanted(log logr.Logger, current map[string]*running) (map[string]credentials.Tenant, error) {
-	dirs := append([]string(nil), w.o.TenantDirs...)
-	if w.o.TenantsDir != "" {
-		found, err := credentials.List(w.o.TenantsDir)
-		if err != nil {
-			return nil, err
-		}
-		dirs = append(dirs, found...)
+	found, err := w.list()
+	w.tenants.Looked(err)
+	if w.once(w.o.TenantsDir, err != nil) {
+		log.Error(err, "cannot find the tenants; those that run go on, and it looks again")
+	}
+	if err != nil && len(w.o.TenantDirs) == 0 {
+		return nil, err
 	}
 	wanted := map[string]credentials.Tenant{}
-	for _, dir := range dirs {
+	for _, dir := range append(found, w.o.TenantDirs...) {
 		c, err := credentials.Read(dir)
+		named := slices.Contains(w.o.TenantDirs, dir)
+		absent := errors.Is(err, credentials.ErrIncomplete) || errors.Is(err, fs.ErrNotExist)
 		switch r := current[dir]; {
 		case err == nil:
 			wanted[dir] = c
-		case errors.Is(err, credentials.ErrIncomplete):
-		default:
+		case r != nil && (named || !absent):
+			wanted[dir] = r.credentials
+		}
+		switch tell := w.once(dir, err != nil && (named || !absent)); {
+		case tell && absent:
+			log.Info("the tenant directory has not arrived, or is not complete: waits for it", "directory", dir)
+		case tell:
 			log.Error(err, "cannot read a tenant directory")
-			if r != nil && !errors.Is(err, fs.ErrNotExist) {
-				wanted[dir] = r.credentials
-			}
 		}
 	}
 	return wanted, nil
 }
 
-func (w *Worker) start(ctx context.Context, c credentials.Tenant) *running {
+// list lists the directories of tenants that may come and go.
+func (w *Worker) list() ([]string, error) {
+	if w.o.TenantsDir == "" {
+		return nil, nil
+	}
+	if _, err := os.Stat(w.o.TenantsDir); err != nil {
+		return nil, fmt.Errorf("look for tenants: %w", err)
+	}
+	return credentials.List(w.o.TenantsDir)
+}
+
+// once tells whether a directory is in trouble that it was not in the last time.
+func (w *Worker) once(dir string, trouble bool) bool {
+	told := w.told[dir]
+	if trouble {
+		w.told[dir] = true
+	} else {
+		delete(w.told, dir)
+	}
+	return trouble && !told
+}
+
+func (w *Worker) start(ctx context.Context, dir string, c credentials.Tenant) *running {
 	log := logr.FromContextOrDiscard(ctx).WithValues("tenant", c.ID)
 	ctx, stop := context.WithCancel(logr.NewContext(ctx, log))
-	r := &running{credentials: c, tenant: newTenant(w.o, c), stop: stop, done: make(chan struct{})}
+	r := &running{credentials: c, tenant: newTenant(w, dir, c), stop: stop, done: make(chan struct{})}
 	go func() {
 		defer close(r.done)
 		defer stop()

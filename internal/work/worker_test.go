@@ -170,7 +170,7 @@ func TestTenantsComeAndGo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if w.Ready() {
+	if w.Ready() == nil {
 		t.Error("a worker that has not looked for its tenants is not ready")
 	}
 	// The tenant appears in the directory that the worker watches.
