@@ -23,6 +23,8 @@ type Lease struct {
 	LastSeq  int64
 	Epoch    int
 	Owner    string
+	// TakenOver is true where the lease before had run out: its worker is gone, or was cut off.
+	TakenOver bool
 }
 
 // SendableSend is a send with rows that may be tried now and that nobody holds.
@@ -56,12 +58,13 @@ func (db *DB) LeaseChunk(ctx context.Context, sendID int64, owner string, length
 	l := Lease{SendID: sendID, Owner: owner}
 	err := db.Pool.QueryRow(ctx, `
 		with free as (
-			select c.send_id, c.chunk from send_chunk c
+			select c.send_id, c.chunk, c.leased_until is not null expired from send_chunk c
 			where c.send_id = $1 and `+chunkFree+` and exists (select from send s cross join tenant where s.id = $1 and `+sendRuns+`)
 			order by c.next_at, c.chunk limit 1 for no key update of c skip locked)
 		update send_chunk c set owner = $2, epoch = c.epoch + 1, leased_until = now() + $3::interval
 		from free where c.send_id = free.send_id and c.chunk = free.chunk
-		returning c.chunk, c.first_seq, c.last_seq, c.epoch`, sendID, owner, length).Scan(&l.Chunk, &l.FirstSeq, &l.LastSeq, &l.Epoch)
+		returning c.chunk, c.first_seq, c.last_seq, c.epoch, free.expired`, sendID, owner, length).
+		Scan(&l.Chunk, &l.FirstSeq, &l.LastSeq, &l.Epoch, &l.TakenOver)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return l, ErrNotFound
 	}

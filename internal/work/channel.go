@@ -68,6 +68,9 @@ type channel struct {
 func newChannel(t *tenant, name string) *channel {
 	seed := fnv.New64a()
 	_, _ = seed.Write([]byte(t.o.ID + "/" + name))
+	for _, outcome := range outcomes {
+		t.o.Metrics.Messages.WithLabelValues(t.id, name, outcome) // the series is there before the first message
+	}
 	return &channel{tenant: t, name: name, circuit: &circuit{backoff: t.o.ChannelBackoff, seed: seed.Sum64(), now: t.o.Now}}
 }
 

@@ -103,9 +103,14 @@ func (r *chunkRun) written(skipped int) {
 		messages.WithLabelValues(r.id, r.channel.name, outcomeLabel(s)).Inc()
 	}
 	if skipped > 0 {
-		messages.WithLabelValues(r.id, r.channel.name, "skipped").Add(float64(skipped))
+		messages.WithLabelValues(r.id, r.channel.name, string(campaign.RowSkipped)).Add(float64(skipped))
 	}
 	r.known = nil
+}
+
+// outcomes are all that messages are counted by.
+var outcomes = []string{
+	string(campaign.RowSent), string(campaign.RowFailed), string(campaign.RowAmbiguous), string(campaign.RowSkipped), "deferred", "undone",
 }
 
 func outcomeLabel(s store.Settlement) string {

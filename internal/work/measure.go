@@ -59,6 +59,7 @@ func (t *tenant) measure(ctx context.Context) error {
 	m := t.o.Metrics.measures
 	// The database looked at its clock somewhere between our two looks.
 	now := t.o.Now()
+	m.takeovers.WithLabelValues(t.id) // the series is there before the first takeover
 	m.clockOffset.WithLabelValues(t.id).Set(before.Add(now.Sub(before) / 2).Sub(found.At).Seconds())
 	m.schema.WithLabelValues(t.id).Set(float64(found.SchemaVersion))
 	m.orphans.WithLabelValues(t.id).Set(float64(found.OrphanedIntents))
@@ -88,6 +89,11 @@ func (t *tenant) audit(ctx context.Context) error {
 	m.balanced.WithLabelValues(t.id).Set(balanced)
 	m.audited.WithLabelValues(t.id).Set(float64(t.o.Now().Unix()))
 	return nil
+}
+
+// noteCredentials remembers when the credentials came into use that the tenant's loops work with.
+func (t *tenant) noteCredentials() {
+	t.o.Metrics.measures.credentials.WithLabelValues(t.id).Set(float64(t.o.Now().Unix()))
 }
 
 // noteCertificate remembers until when the certificate is good that a relay showed.

@@ -107,6 +107,9 @@ func (s *sender) begin(ctx, drain context.Context, send store.SendableSend) (boo
 		c.giveSlot()
 		return false, err
 	}
+	if lease.TakenOver {
+		s.o.Metrics.measures.takeovers.WithLabelValues(s.id).Inc()
+	}
 	s.hold(lease, c)
 	s.chunks.Go(func() {
 		defer signal(s.wake)

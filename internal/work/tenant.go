@@ -9,21 +9,15 @@ import (
 	"github.com/go-logr/logr"
 
 	"github.com/tertulia-crm/tertulia/internal/credentials"
-	"github.com/tertulia-crm/tertulia/internal/health"
 	"github.com/tertulia-crm/tertulia/internal/store"
 )
 
 // maxConnections bounds a tenant's pool: two chunks a channel, the loops, and a freeze that holds a lock.
 const maxConnections = 8
 
-// checkTimeout is how long a database may take to say that it can be used. Who is slower does not answer.
-const checkTimeout = 5 * time.Second
-
 // tenant is the work for one tenant.
 type tenant struct {
 	o           Options
-	watch       *health.Watch
-	ready       func(trouble error)
 	id          string
 	databaseURL string
 	db          *store.DB
@@ -33,11 +27,8 @@ type tenant struct {
 	secrets   map[string]credentials.Channel // by channel
 }
 
-func newTenant(w *Worker, dir string, c credentials.Tenant) *tenant {
-	return &tenant{
-		o: w.o, watch: w.watch, ready: func(trouble error) { w.tenants.Set(dir, trouble) },
-		id: c.ID, databaseURL: c.DatabaseURL, secrets: c.Channels, notes: newStatusNotes(w.o.StatusEvery),
-	}
+func newTenant(o Options, c credentials.Tenant) *tenant {
+	return &tenant{o: o, id: c.ID, databaseURL: c.DatabaseURL, secrets: c.Channels, notes: newStatusNotes(o.StatusEvery)}
 }
 
 // setSecrets takes over changed credentials; connections are made anew when they are next used.
@@ -45,6 +36,7 @@ func (t *tenant) setSecrets(secrets map[string]credentials.Channel) {
 	t.secretsMu.Lock()
 	defer t.secretsMu.Unlock()
 	t.secrets = secrets
+	t.noteCredentials()
 }
 
 // channelCredentials are the credentials of a channel as they are now; without any, the zero value.
@@ -65,7 +57,9 @@ func (t *tenant) run(ctx context.Context) error {
 	}
 	defer db.Close()
 	t.db = db
-	if t.awaitDatabase(ctx); ctx.Err() != nil {
+	t.noteCredentials()
+	defer t.o.Metrics.Forget(t.id)
+	if t.awaitOwnDatabase(ctx); ctx.Err() != nil {
 		return nil
 	}
 	logr.FromContextOrDiscard(ctx).Info("working for the tenant")
@@ -75,7 +69,6 @@ func (t *tenant) run(ctx context.Context) error {
 	var loops sync.WaitGroup
 	loops.Go(func() { t.repeat(ctx, "segments", t.o.SegmentPoll, nil, segments.round) })
 	loops.Go(func() { t.repeat(ctx, "campaigns", t.o.CampaignPoll, sender.finished, campaigns.round) })
-	loops.Go(func() { t.repeat(ctx, "database", t.o.DatabasePoll, nil, t.checkDatabase) })
 	loops.Go(func() { t.repeat(ctx, "sweep", t.o.SweepPoll, nil, t.sweep) })
 	loops.Go(func() { t.repeat(ctx, "status", t.o.StatusEvery/5+1, nil, t.flushNotes) })
 	loops.Go(func() { t.repeat(ctx, "measure", t.o.MeasurePoll, nil, t.measure) })
@@ -93,42 +86,22 @@ func (t *tenant) run(ctx context.Context) error {
 	return nil
 }
 
-// awaitDatabase waits until the database can be used: it answers, belongs to this tenant, and is migrated. Nothing is
-// sent from a database whose tenant has another id than the directory says.
-func (t *tenant) awaitDatabase(ctx context.Context) {
-	log := logr.FromContextOrDiscard(ctx)
+// awaitOwnDatabase waits until the database can be used and belongs to this tenant: nothing is sent from a database whose
+// tenant has another id than the directory says.
+func (t *tenant) awaitOwnDatabase(ctx context.Context) {
 	ctx, found := context.WithCancel(ctx)
 	defer found()
-	told := ""
 	t.repeat(ctx, "database", t.o.CampaignPoll, nil, func(ctx context.Context) error {
-		err := t.checkDatabase(ctx)
-		if err == nil {
-			found()
-			return nil
+		owner, err := t.db.LoadTenant(ctx)
+		if err != nil {
+			return err
 		}
-		// A database that is not migrated yet, or that nobody has claimed, is waited for; who waits says so once.
-		if words := store.Brief(err).Error(); words != told && !store.IsUnavailable(err) {
-			log.Info("waits for the tenant's database", "cause", words)
-			told = words
+		if owner.ID != t.id {
+			return fmt.Errorf("the database belongs to another tenant, %q", owner.ID)
 		}
-		return err
-	})
-}
-
-// checkDatabase looks whether the database can be used, and makes the worker ready or not.
-func (t *tenant) checkDatabase(ctx context.Context) error {
-	bounded, cancel := context.WithTimeout(ctx, checkTimeout)
-	defer cancel()
-	err := t.db.CheckUsable(bounded, t.id)
-	if ctx.Err() != nil {
-		return err
-	}
-	if err == nil {
-		t.ready(nil)
+		found()
 		return nil
-	}
-	t.ready(fmt.Errorf("tenant %q: the database cannot be used: %w", t.id, store.Brief(err)))
-	return err
+	})
 }
 
 // repeat runs f at once, then after every interval and whenever it is woken, until ctx ends. When f fails it waits
