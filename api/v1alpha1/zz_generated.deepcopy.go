@@ -152,6 +152,11 @@ func (in *CRMTenantSpec) DeepCopy() *CRMTenantSpec {
 func (in *CRMTenantStatus) DeepCopyInto(out *CRMTenantStatus) {
 	*out = *in
 	in.Status.DeepCopyInto(&out.Status)
+	if in.LedgerMark != nil {
+		in, out := &in.LedgerMark, &out.LedgerMark
+		*out = new(int64)
+		**out = **in
+	}
 	if in.Workers != nil {
 		in, out := &in.Workers, &out.Workers
 		*out = new(ProcessCount)

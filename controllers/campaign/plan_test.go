@@ -70,6 +70,8 @@ func TestPhaseAndHealth(t *testing.T) {
 		"paused":                {"its author said so", store.SendStatus{State: campaign.Sending, Suspended: true, Stopped: true}, v1alpha1.CampaignPaused, v1alpha1.DeliveringReason, true},
 		"held and suspended":    {"a person must decide all the same", store.SendStatus{State: campaign.Held, Suspended: true}, v1alpha1.CampaignHeld, v1alpha1.AttentionNeededReason, false},
 		"completed, suspended":  {"nothing is left to pause", store.SendStatus{State: campaign.Completed, Suspended: true, Stopped: true}, v1alpha1.CampaignCompleted, v1alpha1.DeliveringReason, true},
+		"held back":             {"a restored ledger may have forgotten whom it wrote to", store.SendStatus{State: campaign.Sending, HeldBack: true, Stopped: true}, v1alpha1.CampaignHeld, v1alpha1.AttentionNeededReason, false},
+		"held back, expired":    {"it may have been sent for all that", store.SendStatus{State: campaign.Expired, HeldBack: true}, v1alpha1.CampaignExpired, v1alpha1.AttentionNeededReason, false},
 		"expired":               {"nothing was sent", store.SendStatus{State: campaign.Expired}, v1alpha1.CampaignExpired, v1alpha1.AttentionNeededReason, false},
 		"relay in trouble":      {"mail waits", store.SendStatus{State: campaign.Sending, ChannelTrouble: "x"}, v1alpha1.CampaignSending, v1alpha1.ChannelTroubleReason, false},
 		"put off":               {"relays put off what they will take", store.SendStatus{State: campaign.Sending, PutOff: true}, v1alpha1.CampaignSending, v1alpha1.DeliveringReason, true},

@@ -48,6 +48,15 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (resul
 	if err != nil {
 		return ctrl.Result{}, err
 	}
+	// After the numbers: where the ledger is the permitted one now, they are its own.
+	permitted, err := tenant.DB.SendPermitted(ctx)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	if !permitted || status != nil && status.Quarantined {
+		reportQuarantine(pass)
+		return ctrl.Result{}, refused
+	}
 	report(pass, object, declared, status)
 	return ctrl.Result{}, refused
 }

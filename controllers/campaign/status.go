@@ -23,6 +23,13 @@ func withoutCounts(o v1alpha1.Object) {
 	s.Sent, s.Failed, s.Ambiguous, s.Skipped, s.Pending, s.SkippedByReason, s.Progress = nil, nil, nil, nil, nil, nil, ""
 }
 
+// reportQuarantine leaves the numbers as they are: what the database holds may be a restored backup, and they are what is
+// left of what it has forgotten.
+func reportQuarantine(pass *reconciling.Pass) {
+	pass.Healthy(false, v1alpha1.QuarantinedReason,
+		"The tenant is quarantined, and nothing is sent: its CRMTenant says why. The numbers are those from before.")
+}
+
 // report writes how a campaign's send goes. It does so also when its newest declaration was refused.
 func report(pass *reconciling.Pass, object *v1alpha1.Campaign, declared declaration, send *store.SendStatus) {
 	before := object.Status.Phase
@@ -66,9 +73,13 @@ func seconds(t *time.Time) *metav1.Time {
 	return &whole
 }
 
-// planPhase is the phase that people see: a send that would go on but for its suspension is Paused.
+// planPhase is the phase that people see: a send that would go on but for its suspension is Paused, and one that a person has to
+// decide about is Held.
 func planPhase(send store.SendStatus) v1alpha1.CampaignPhase {
-	if send.Suspended && !send.State.Final() && send.State != campaign.Held {
+	switch {
+	case send.HeldBack && !send.State.Final():
+		return v1alpha1.CampaignHeld
+	case send.Suspended && !send.State.Final() && send.State != campaign.Held:
 		return v1alpha1.CampaignPaused
 	}
 	return v1alpha1.CampaignPhase(send.State)
@@ -82,6 +93,12 @@ type health struct {
 // planHealth tells how delivery goes: the first trouble that holds it up.
 func planHealth(send store.SendStatus) health {
 	switch {
+	case send.HeldBack:
+		return health{
+			false, v1alpha1.AttentionNeededReason,
+			"Held when a quarantine was released: the restored ledger may not know everybody who was written to. " +
+				"`tertulia quarantine show` tells the numbers, `tertulia quarantine resume` sends what is pending.",
+		}
 	case send.State == campaign.Held:
 		return health{false, v1alpha1.AttentionNeededReason, orDefault(send.Message, "The send is held until a person decides.")}
 	case send.State == campaign.Expired:
