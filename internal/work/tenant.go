@@ -9,15 +9,21 @@ import (
 	"github.com/go-logr/logr"
 
 	"github.com/tertulia-crm/tertulia/internal/credentials"
+	"github.com/tertulia-crm/tertulia/internal/health"
 	"github.com/tertulia-crm/tertulia/internal/store"
 )
 
 // maxConnections bounds a tenant's pool: two chunks a channel, the loops, and a freeze that holds a lock.
 const maxConnections = 8
 
+// checkTimeout is how long a database may take to say that it can be used. Who is slower does not answer.
+const checkTimeout = 5 * time.Second
+
 // tenant is the work for one tenant.
 type tenant struct {
 	o           Options
+	watch       *health.Watch
+	ready       func(trouble error)
 	id          string
 	databaseURL string
 	db          *store.DB
@@ -27,8 +33,11 @@ type tenant struct {
 	secrets   map[string]credentials.Channel // by channel
 }
 
-func newTenant(o Options, c credentials.Tenant) *tenant {
-	return &tenant{o: o, id: c.ID, databaseURL: c.DatabaseURL, secrets: c.Channels, notes: newStatusNotes(o.StatusEvery)}
+func newTenant(w *Worker, dir string, c credentials.Tenant) *tenant {
+	return &tenant{
+		o: w.o, watch: w.watch, ready: func(trouble error) { w.tenants.Set(dir, trouble) },
+		id: c.ID, databaseURL: c.DatabaseURL, secrets: c.Channels, notes: newStatusNotes(w.o.StatusEvery),
+	}
 }
 
 // setSecrets takes over changed credentials; connections are made anew when they are next used.
@@ -59,7 +68,7 @@ func (t *tenant) run(ctx context.Context) error {
 	t.db = db
 	t.noteCredentials()
 	defer t.o.Metrics.Forget(t.id)
-	if t.awaitOwnDatabase(ctx); ctx.Err() != nil {
+	if t.awaitDatabase(ctx); ctx.Err() != nil {
 		return nil
 	}
 	logr.FromContextOrDiscard(ctx).Info("working for the tenant")
@@ -69,6 +78,7 @@ func (t *tenant) run(ctx context.Context) error {
 	var loops sync.WaitGroup
 	loops.Go(func() { t.repeat(ctx, "segments", t.o.SegmentPoll, nil, segments.round) })
 	loops.Go(func() { t.repeat(ctx, "campaigns", t.o.CampaignPoll, sender.finished, campaigns.round) })
+	loops.Go(func() { t.repeat(ctx, "database", t.o.DatabasePoll, nil, t.checkDatabase) })
 	loops.Go(func() { t.repeat(ctx, "sweep", t.o.SweepPoll, nil, t.sweep) })
 	loops.Go(func() { t.repeat(ctx, "status", t.o.StatusEvery/5+1, nil, t.flushNotes) })
 	loops.Go(func() { t.repeat(ctx, "measure", t.o.MeasurePoll, nil, t.measure) })
@@ -86,22 +96,42 @@ func (t *tenant) run(ctx context.Context) error {
 	return nil
 }
 
-// awaitOwnDatabase waits until the database can be used and belongs to this tenant: nothing is sent from a database whose
-// tenant has another id than the directory says.
-func (t *tenant) awaitOwnDatabase(ctx context.Context) {
+// awaitDatabase waits until the database can be used: it answers, belongs to this tenant, and is migrated. Nothing is
+// sent from a database whose tenant has another id than the directory says.
+func (t *tenant) awaitDatabase(ctx context.Context) {
+	log := logr.FromContextOrDiscard(ctx)
 	ctx, found := context.WithCancel(ctx)
 	defer found()
+	told := ""
 	t.repeat(ctx, "database", t.o.CampaignPoll, nil, func(ctx context.Context) error {
-		owner, err := t.db.LoadTenant(ctx)
-		if err != nil {
-			return err
+		err := t.checkDatabase(ctx)
+		if err == nil {
+			found()
+			return nil
 		}
-		if owner.ID != t.id {
-			return fmt.Errorf("the database belongs to another tenant, %q", owner.ID)
+		// A database that is not migrated yet, or that nobody has claimed, is waited for; who waits says so once.
+		if words := store.Brief(err).Error(); words != told && !store.IsUnavailable(err) {
+			log.Info("waits for the tenant's database", "cause", words)
+			told = words
 		}
-		found()
-		return nil
+		return err
 	})
+}
+
+// checkDatabase looks whether the database can be used, and makes the worker ready or not.
+func (t *tenant) checkDatabase(ctx context.Context) error {
+	bounded, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	err := t.db.CheckUsable(bounded, t.id)
+	if ctx.Err() != nil {
+		return err
+	}
+	if err == nil {
+		t.ready(nil)
+		return nil
+	}
+	t.ready(fmt.Errorf("tenant %q: the database cannot be used: %w", t.id, store.Brief(err)))
+	return err
 }
 
 // repeat runs f at once, then after every interval and whenever it is woken, until ctx ends. When f fails it waits
