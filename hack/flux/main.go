@@ -19,7 +19,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
@@ -124,17 +123,13 @@ func planPrune(before []string, applied *ssa.ChangeSet) (stale []*unstructured.U
 		if now[line] {
 			continue
 		}
-		id, groupVersion, _ := strings.Cut(line, "@")
+		id, version, _ := strings.Cut(line, "@")
 		metadata, err := object.ParseObjMetadata(id)
 		if err != nil {
 			return nil, nil, fmt.Errorf("read the inventory: %w", err)
 		}
 		o := &unstructured.Unstructured{}
-		version, err := schema.ParseGroupVersion(groupVersion)
-		if err != nil {
-			return nil, nil, fmt.Errorf("read the inventory: %w", err)
-		}
-		o.SetGroupVersionKind(version.WithKind(metadata.GroupKind.Kind))
+		o.SetGroupVersionKind(metadata.GroupKind.WithVersion(version))
 		o.SetName(metadata.Name)
 		o.SetNamespace(metadata.Namespace)
 		stale = append(stale, o)
