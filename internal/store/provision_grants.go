@@ -58,6 +58,7 @@ var runtimeAccess = map[string]access{
 	"send_chunk":      appended,
 	"send_tally":      appended,
 	"status_change":   data,
+	"process":         data,
 	"api_token":       {privileges: []string{"INSERT", "SELECT"}, update: []string{"revoked_at"}},
 
 	"contact_id_seq":    numbering,

@@ -15,6 +15,9 @@ const (
 	ChannelKind  = "MessageChannel"
 )
 
+// tenantObject is the name that every CRMTenant has.
+const tenantObject = "default"
+
 // StatusChange names an object whose status is to be looked at again.
 type StatusChange struct {
 	Kind string
