@@ -33,20 +33,29 @@ type SendableSend struct {
 	Channel string
 }
 
-// SendableSends lists the sends that a worker could take a chunk of.
-func (db *DB) SendableSends(ctx context.Context) ([]SendableSend, error) {
+// SendableSends lists the sends that a worker could take a chunk of. It also tells whether this ledger may be sent from at
+// all: none is listed while it may not.
+func (db *DB) SendableSends(ctx context.Context) (sends []SendableSend, permitted bool, err error) {
 	rows, err := db.Pool.Query(ctx, `
-		select s.id, s.channel from send s cross join tenant
-		where `+sendRuns+` and exists (select from send_chunk c where c.send_id = s.id and `+chunkFree+`)
-		order by s.id`)
+		select p.permitted, sendable.id, sendable.channel from (select `+sendPermitted+` permitted) p left join (
+			select s.id, s.channel from send s cross join tenant
+			where `+sendRuns+` and exists (select from send_chunk c where c.send_id = s.id and `+chunkFree+`)) sendable on p.permitted
+		order by sendable.id`)
 	if err != nil {
-		return nil, fmt.Errorf("look for sends: %w", err)
+		return nil, false, fmt.Errorf("look for sends: %w", err)
 	}
-	sends, err := pgx.CollectRows(rows, pgx.RowToStructByPos[SendableSend])
+	var id *int64
+	var channel *string
+	_, err = pgx.ForEachRow(rows, []any{&permitted, &id, &channel}, func() error {
+		if id != nil {
+			sends = append(sends, SendableSend{ID: *id, Channel: valueOf(channel)})
+		}
+		return nil
+	})
 	if err != nil {
-		return nil, fmt.Errorf("look for sends: %w", err)
+		return nil, false, fmt.Errorf("look for sends: %w", err)
 	}
-	return sends, nil
+	return sends, permitted, nil
 }
 
 // chunkFree is true for a chunk c that can be leased.

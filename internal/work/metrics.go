@@ -21,6 +21,8 @@ type Metrics struct {
 	Leases *prometheus.GaugeVec
 	// ChannelTrouble is 1 while a channel takes nothing.
 	ChannelTrouble *prometheus.GaugeVec
+	// Permitted is 1 while the tenant's ledger may be sent from.
+	Permitted *prometheus.GaugeVec
 	// LoopFailures counts the rounds of a loop that failed.
 	LoopFailures *prometheus.CounterVec
 
@@ -43,9 +45,11 @@ func NewMetrics() *Metrics {
 		SegmentSeconds: s.Histogram("tertulia_segment_duration_seconds", "Time to evaluate a segment.", metrics.DurationBuckets(), "tenant"),
 		Leases:         s.Gauge("tertulia_leases", "Chunks of sends that this worker holds.", "tenant", "channel"),
 		ChannelTrouble: s.Gauge("tertulia_channel_trouble", "1 while a channel takes nothing from this worker.", "tenant", "channel"),
-		LoopFailures:   s.Counter("tertulia_loop_failures_total", "Rounds of a worker's loop that failed and were tried again.", "tenant", "loop"),
-		database:       s.Database(store.TroubleReasons),
-		measures:       declareMeasures(s),
+		Permitted: s.Gauge("tertulia_ledger_permitted",
+			"1 while the tenant's ledger is the one that the operator permits to send from; 0 after a failover until it is permitted again, and in a quarantine.", "tenant"),
+		LoopFailures: s.Counter("tertulia_loop_failures_total", "Rounds of a worker's loop that failed and were tried again.", "tenant", "loop"),
+		database:     s.Database(store.TroubleReasons),
+		measures:     declareMeasures(s),
 	}
 }
 

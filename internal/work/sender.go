@@ -27,6 +27,8 @@ type sender struct {
 	leases   map[store.Lease]struct{}
 	resting  map[int64]time.Time // sends that cannot be worked on, and until when they are let alone
 	turn     int                 // which send is first to get a slot
+
+	permit permitNotice // used by round alone
 }
 
 func newSender(t *tenant) *sender {
@@ -69,10 +71,11 @@ func (s *sender) round(ctx, drain context.Context) error {
 	if err := s.announce(ctx); err != nil {
 		return err
 	}
-	sends, err := s.db.SendableSends(ctx)
+	sends, permitted, err := s.db.SendableSends(ctx)
 	if err != nil {
 		return err
 	}
+	s.permit.note(ctx, s.tenant, permitted)
 	exhausted := s.restingSends()
 	for begun := true; begun; {
 		begun = false
@@ -151,7 +154,8 @@ func (s *sender) work(ctx, drain context.Context, c *channel, lease store.Lease)
 	}
 	defer c.doneWith(used)
 	run := &chunkRun{
-		sender: s, channel: c, job: j, transport: used, lease: lease, rows: rows, log: log.WithValues("campaign", j.Campaign, "chunk", lease.Chunk),
+		sender: s, channel: c, job: j, transport: used, lease: lease, rows: rows,
+		log: log.WithValues("campaign", j.Campaign, "channel", c.name, "chunk", lease.Chunk),
 	}
 	run.run(ctx, drain)
 }
@@ -182,7 +186,7 @@ func (s *sender) restingSends() map[int64]bool {
 func (s *sender) giveBack(drain context.Context, lease store.Lease) {
 	if err := s.db.FinishChunk(drain, lease, nil); err != nil {
 		// The lease runs out by itself.
-		logr.FromContextOrDiscard(drain).V(1).Info("cannot give a chunk back", "send", lease.SendID, "cause", err.Error())
+		logr.FromContextOrDiscard(drain).V(1).Info("cannot give a chunk back", "send", lease.SendID, "error", err.Error())
 	}
 }
 
