@@ -5,6 +5,7 @@ SHELL := bash
 .DEFAULT_GOAL := help
 
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+ARCH ?= $(shell go env GOARCH)
 LDFLAGS := -s -w -X github.com/tertulia-crm/tertulia/internal/cli.version=$(VERSION)
 
 # Tools are pinned, each in a module of its own, and built by Go's own cache.
@@ -36,12 +37,14 @@ verify: ## Fail when a generated file or the module file is stale
 	hack/verify.sh
 
 .PHONY: build
-build: ## Build bin/tertulia
+build: ## Build bin/tertulia, and bin/kubectl-tertulia, which is the same
 	CGO_ENABLED=0 go build -trimpath -ldflags "$(LDFLAGS)" -o bin/tertulia ./cmd/tertulia
+	ln -sf tertulia bin/kubectl-tertulia
 
 .PHONY: image
-image: build ## Build an OCI image archive of the static binary, bin/tertulia-image.tar
-	go run ./hack/image --binary bin/tertulia --version "$(VERSION)" --output bin/tertulia-image.tar
+image: ## Build an OCI image archive of the static binary, bin/tertulia-image.tar, and its SBOM (ARCH=arm64: for such machines)
+	CGO_ENABLED=0 GOOS=linux GOARCH=$(ARCH) go build -trimpath -ldflags "$(LDFLAGS)" -o bin/image/tertulia ./cmd/tertulia
+	go run ./hack/image --binary bin/image/tertulia --version "$(VERSION)" --revision "$(shell git rev-parse HEAD)" --output bin/tertulia-image.tar
 
 .PHONY: bench
 bench: build setup ## Measure (BENCH=import runs the rows whose names begin so); writes bench.json
