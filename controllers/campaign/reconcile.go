@@ -75,7 +75,8 @@ func (r *Reconciler) declare(ctx context.Context, object *v1alpha1.Campaign, ten
 	var taken *store.SendKeyTakenError
 	if errors.As(err, &taken) {
 		return declaration{}, reconciling.Stall(v1alpha1.SendKeyTakenReason,
-			"spec.sendKey belongs to campaign %q: write this campaign anew with another key.", taken.Campaign)
+			"spec.sendKey belongs to campaign %q: write this campaign anew with another key, or delete that one to let this one go on in its place.",
+			taken.Campaign)
 	}
 	if err == nil {
 		return declaration{startsAt: config.StartsAt, ignored: applied.Ignored}, nil

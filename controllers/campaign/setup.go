@@ -26,6 +26,7 @@ const (
 	channelIndex  = "spec.channelRef.name"
 	templateIndex = "spec.variants.templateRef.name"
 	segmentIndex  = "spec.audience.segments.name"
+	sendKeyIndex  = "spec.sendKey"
 )
 
 // +kubebuilder:rbac:groups=crm.tertulia.dev,resources=campaigns,verbs=get;list;watch;patch
@@ -33,12 +34,14 @@ const (
 // +kubebuilder:rbac:groups=crm.tertulia.dev,resources=messagechannels;messagetemplates;segments,verbs=get;list;watch
 
 // SetupWithManager registers the controller. It looks at a campaign when its author edits it, when something that it
-// refers to arrives, goes, or gets another answer, and when workers report how its send goes.
+// refers to arrives, goes, or gets another answer, when another campaign that had its send key has ended, and when workers
+// report how its send goes.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	for index, names := range map[string]client.IndexerFunc{
 		channelIndex:  func(o client.Object) []string { return []string{o.(*v1alpha1.Campaign).Spec.ChannelRef.Name} },
 		templateIndex: func(o client.Object) []string { return templateNames(o.(*v1alpha1.Campaign).Spec) },
 		segmentIndex:  func(o client.Object) []string { return segmentNames(o.(*v1alpha1.Campaign).Spec) },
+		sendKeyIndex:  func(o client.Object) []string { return []string{sendKey(o)} },
 	} {
 		if err := mgr.GetFieldIndexer().IndexField(context.Background(), &v1alpha1.Campaign{}, index, names); err != nil {
 			return err
@@ -52,7 +55,10 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Watches(&v1alpha1.MessageChannel{}, reconciling.Referrers(mgr.GetCache(), list, channelIndex), settled).
 		Watches(&v1alpha1.MessageTemplate{}, reconciling.Referrers(mgr.GetCache(), list, templateIndex), settled).
 		Watches(&v1alpha1.Segment{}, reconciling.Referrers(mgr.GetCache(), list, segmentIndex), settled).
+		Watches(&v1alpha1.Campaign{}, reconciling.Sharers(mgr.GetCache(), list, sendKeyIndex, sendKey), builder.WithPredicates(reconciling.Ended())).
 		WatchesRawSource(r.Tenants.Source(store.CampaignKind, reconciling.All(mgr.GetCache(), list))).
 		WithOptions(reconciling.Options()).
 		Complete(r)
 }
+
+func sendKey(o client.Object) string { return o.(*v1alpha1.Campaign).Spec.SendKey }

@@ -41,6 +41,15 @@ func Settled() predicate.Predicate {
 	}
 }
 
+// Ended lets through the end of an object.
+func Ended() predicate.Predicate {
+	return predicate.Funcs{
+		CreateFunc:  func(event.CreateEvent) bool { return false },
+		UpdateFunc:  func(event.UpdateEvent) bool { return false },
+		GenericFunc: func(event.GenericEvent) bool { return false },
+	}
+}
+
 type answer struct {
 	generation, observed int64
 	ready                bool
@@ -73,6 +82,13 @@ func IsUnderWay(o v1alpha1.Object) bool {
 func Referrers(c client.Reader, list func() client.ObjectList, index string) handler.EventHandler {
 	return handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, o client.Object) []reconcile.Request {
 		return requests(ctx, c, list(), client.InNamespace(o.GetNamespace()), client.MatchingFields{index: o.GetName()})
+	})
+}
+
+// Sharers wakes the objects that have the same value as an object in the field that this index holds.
+func Sharers(c client.Reader, list func() client.ObjectList, index string, value func(client.Object) string) handler.EventHandler {
+	return handler.EnqueueRequestsFromMapFunc(func(ctx context.Context, o client.Object) []reconcile.Request {
+		return requests(ctx, c, list(), client.InNamespace(o.GetNamespace()), client.MatchingFields{index: value(o)})
 	})
 }
 

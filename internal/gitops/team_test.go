@@ -439,3 +439,30 @@ func expectActions(t *testing.T, got, want map[string]string) {
 		t.Errorf("what was done: -want +got:\n%s", diff)
 	}
 }
+
+// held is a finalizer of somebody else's, by which a test keeps an object that is being deleted.
+const held = "gitops.example/held"
+
+// hold keeps an object from ending.
+func (v *team) hold(o *unstructured.Unstructured) {
+	v.t.Helper()
+	v.finalizers(o, func(list []string) []string { return append(list, held) })
+}
+
+// letGo lets an object that was held end.
+func (v *team) letGo(o *unstructured.Unstructured) {
+	v.t.Helper()
+	v.finalizers(o, func(list []string) []string {
+		return slices.DeleteFunc(list, func(name string) bool { return name == held })
+	})
+}
+
+func (v *team) finalizers(o *unstructured.Unstructured, change func([]string) []string) {
+	v.t.Helper()
+	v.eventually(func(g gomega.Gomega) {
+		found := v.live(o)
+		g.Expect(found).NotTo(gomega.BeNil())
+		found.SetFinalizers(change(found.GetFinalizers()))
+		g.Expect(v.api.Update(v.t.Context(), found)).To(gomega.Succeed())
+	})
+}
