@@ -2,12 +2,19 @@ package cli
 
 import (
 	"context"
+	"fmt"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/spf13/pflag"
 
 	"github.com/tertulia-crm/tertulia/internal/health"
+	"github.com/tertulia-crm/tertulia/internal/metrics"
+)
+
+// The components that processes are, in their metrics and spans.
+const (
+	operatorComponent = "operator"
+	workerComponent   = "worker"
+	serverComponent   = "server"
 )
 
 // listenFlags say where a worker or a server tells how it fares.
@@ -28,16 +35,13 @@ type observed interface {
 	MetricsTokens() ([]string, error)
 }
 
-func (l *listenFlags) serve(ctx context.Context, process observed, gatherer prometheus.Gatherer) (*health.Endpoints, error) {
+func (l *listenFlags) serve(ctx context.Context, process observed, set *metrics.Set) (*health.Endpoints, error) {
+	registry, err := metrics.Registry(set)
+	if err != nil {
+		return nil, fmt.Errorf("register metrics: %w", err)
+	}
 	return health.Serve(ctx, health.Options{
 		Listen: l.health, MetricsListen: l.metrics, Live: process.Live, Ready: process.Ready,
-		Gatherer: gatherer, MetricsTokens: process.MetricsTokens,
+		Gatherer: registry, MetricsTokens: process.MetricsTokens,
 	})
-}
-
-// newRegistry makes a registry with what Go's runtime and the operating system know of this process.
-func newRegistry() *prometheus.Registry {
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	return registry
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"time"
@@ -13,7 +14,6 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/klog/v2"
-	"k8s.io/klog/v2/textlogger"
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/tertulia-crm/tertulia/controllers"
@@ -29,6 +29,7 @@ type operatorFlags struct {
 	serverURL       string
 	watchNamespaces []string
 	metrics         metricsFlags
+	telling         telling
 	healthListen    string
 	leaderElect     bool
 	leaderElectIn   string
@@ -52,7 +53,7 @@ func NewOperatorCommand() *cobra.Command {
 		Short:   "Bring what manifests declare into the tenants' databases",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return runOperator(cmd.Context(), flags)
+			return runOperator(cmd.Context(), flags, cmd.ErrOrStderr())
 		},
 	}
 	f := command.Flags()
@@ -64,6 +65,7 @@ func NewOperatorCommand() *cobra.Command {
 	f.StringVar(&flags.serverURL, "server-url", "", "where clients reach the server (default: each tenant's public URL)")
 	f.StringSliceVar(&flags.watchNamespaces, "watch-namespaces", nil, "namespaces whose tenants are looked after, separated by commas (default: all)")
 	flags.metrics.register(f)
+	flags.telling.register(f)
 	f.StringVar(&flags.healthListen, "health-listen", "", "address that serves /livez and /readyz, such as :8081 (default: not served)")
 	f.BoolVar(&flags.leaderElect, "leader-elect", false, "work only while holding a lease, so that several operators can stand by")
 	f.StringVar(&flags.leaderElectIn, "leader-election-namespace", os.Getenv(namespaceVariable),
@@ -73,11 +75,14 @@ func NewOperatorCommand() *cobra.Command {
 	return command
 }
 
-func runOperator(ctx context.Context, flags operatorFlags) error {
-	log := textlogger.NewLogger(textlogger.NewConfig())
-	ctrl.SetLogger(log)
-	klog.SetLogger(log)
-	ctx = logr.NewContext(ctx, log)
+func runOperator(ctx context.Context, flags operatorFlags, out io.Writer) error {
+	ctx, stop, err := flags.telling.begin(ctx, operatorComponent, out)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	ctrl.SetLogger(logr.FromContextOrDiscard(ctx))
+	klog.SetLogger(logr.FromContextOrDiscard(ctx))
 	config, err := restConfig(flags.kubeconfig)
 	if err != nil {
 		return err

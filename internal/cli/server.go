@@ -9,7 +9,6 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
-	"k8s.io/klog/v2/textlogger"
 
 	"github.com/tertulia-crm/tertulia/internal/server"
 )
@@ -18,6 +17,7 @@ import (
 func NewServerCommand() *cobra.Command {
 	var listen string
 	var observe listenFlags
+	var telling telling
 	var roots, dirs []string
 	cmd := &cobra.Command{
 		Use:     "server",
@@ -34,16 +34,22 @@ func NewServerCommand() *cobra.Command {
 			if os.Getenv("GOGC") == "" {
 				debug.SetGCPercent(50) // imports make garbage fast; memory is dearer here than the collector's time
 			}
-			ctx := cmd.Context()
+			ctx, stop, err := telling.begin(cmd.Context(), serverComponent, cmd.ErrOrStderr())
+			if err != nil {
+				return err
+			}
+			defer stop()
 			var config net.ListenConfig
 			listener, err := config.Listen(ctx, "tcp", listen)
 			if err != nil {
 				return fmt.Errorf("listen: %w", err)
 			}
-			log := textlogger.NewLogger(textlogger.NewConfig(textlogger.Output(cmd.ErrOrStderr()))).WithName("server")
+			log := logr.FromContextOrDiscard(ctx)
 			log.Info("Serving", "address", listener.Addr().String())
-			s := server.New(server.Options{Roots: roots, Dirs: dirs, Version: version, Log: log})
-			endpoints, err := observe.serve(logr.NewContext(ctx, log), s, s.Gatherer())
+			metrics := server.NewMetrics()
+			metrics.BuildInfo(serverComponent, version)
+			s := server.New(server.Options{Roots: roots, Dirs: dirs, Version: version, Log: log, Metrics: metrics})
+			endpoints, err := observe.serve(ctx, s, metrics.Set)
 			if err != nil {
 				return errors.Join(err, listener.Close())
 			}
@@ -54,6 +60,7 @@ func NewServerCommand() *cobra.Command {
 	flags := cmd.Flags()
 	flags.StringVar(&listen, "listen", "127.0.0.1:8080", "where to listen for HTTP")
 	observe.register(flags)
+	telling.register(flags)
 	flags.StringArrayVar(&roots, "tenants", nil, "a directory of tenant directories; new ones are noticed within two seconds (repeatable)")
 	flags.StringArrayVar(&dirs, "tenant-dir", nil, "the directory of one tenant (repeatable)")
 	return cmd

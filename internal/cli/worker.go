@@ -3,12 +3,10 @@ package cli
 import (
 	"context"
 	"errors"
-	"fmt"
+	"io"
 	"time"
 
-	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
-	"k8s.io/klog/v2/textlogger"
 
 	"github.com/tertulia-crm/tertulia/internal/work"
 )
@@ -19,6 +17,7 @@ type workerFlags struct {
 	tenantDirs []string
 	id         string
 	listen     listenFlags
+	telling    telling
 	grace      time.Duration
 }
 
@@ -32,7 +31,7 @@ func NewWorkerCommand() *cobra.Command {
 		Short:   "Keep segments current and send what campaigns declare",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return runWorker(cmd.Context(), flags)
+			return runWorker(cmd.Context(), flags, cmd.ErrOrStderr())
 		},
 	}
 	f := command.Flags()
@@ -40,27 +39,29 @@ func NewWorkerCommand() *cobra.Command {
 	f.StringArrayVar(&flags.tenantDirs, "tenant-dir", nil, "directory of one tenant, such as a mounted Secret (repeatable)")
 	f.StringVar(&flags.id, "id", "", "name of this worker in leases (default: the host's name)")
 	flags.listen.register(f)
+	flags.telling.register(f)
 	f.DurationVar(&flags.grace, "graceful-period", 25*time.Second, "how long hand-overs that have begun may take to end when the process is told to stop")
 	return command
 }
 
-func runWorker(ctx context.Context, flags workerFlags) error {
+func runWorker(ctx context.Context, flags workerFlags, out io.Writer) error {
 	if flags.tenants == "" && len(flags.tenantDirs) == 0 {
 		return errors.New("give --tenants or --tenant-dir: without a tenant there is nothing to do")
 	}
-	ctx = logr.NewContext(ctx, textlogger.NewLogger(textlogger.NewConfig()))
-	metrics := work.NewMetrics()
-	registry := newRegistry()
-	if err := metrics.Register(registry); err != nil {
-		return fmt.Errorf("register metrics: %w", err)
+	ctx, stop, err := flags.telling.begin(ctx, workerComponent, out)
+	if err != nil {
+		return err
 	}
+	defer stop()
+	metrics := work.NewMetrics()
+	metrics.BuildInfo(workerComponent, version)
 	worker, err := work.New(work.Options{
 		TenantsDir: flags.tenants, TenantDirs: flags.tenantDirs, ID: flags.id, Grace: flags.grace, Metrics: metrics,
 	})
 	if err != nil {
 		return err
 	}
-	endpoints, err := flags.listen.serve(ctx, worker, registry)
+	endpoints, err := flags.listen.serve(ctx, worker, metrics.Set)
 	if err != nil {
 		return err
 	}

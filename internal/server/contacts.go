@@ -125,7 +125,7 @@ func (s *Server) putContacts(ctx context.Context, in *putContactsInput) (*putCon
 			out.Body.Rejected++
 		}
 	}
-	s.metrics.countRows(out.Body.Created, out.Body.Updated, out.Body.Unchanged, out.Body.Rejected)
+	s.metrics.countRows(t.id, out.Body.Created, out.Body.Updated, out.Body.Unchanged, out.Body.Rejected)
 	if out.Body.Created+out.Body.Updated > 0 {
 		t.stale.Store(true)
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/tertulia-crm/tertulia/internal/credentials"
 	"github.com/tertulia-crm/tertulia/internal/crm"
 	"github.com/tertulia-crm/tertulia/internal/health"
+	"github.com/tertulia-crm/tertulia/internal/metrics"
 	"github.com/tertulia-crm/tertulia/internal/server"
 	"github.com/tertulia-crm/tertulia/internal/store"
 	"github.com/tertulia-crm/tertulia/internal/store/storetest"
@@ -124,10 +125,17 @@ func (f *fixture) serve() string {
 		f.t.Fatal(err)
 	}
 	f.probe, f.metrics = freeAddress(f.t), freeAddress(f.t)
-	s := server.New(server.Options{Roots: []string{f.roots}, Dirs: f.dirs, StallTimeout: f.stall, Version: "test", Log: funcr.New(f.log.write, funcr.Options{})})
+	measured := server.NewMetrics()
+	registry, err := metrics.Registry(measured.Set)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	s := server.New(server.Options{
+		Roots: []string{f.roots}, Dirs: f.dirs, StallTimeout: f.stall, Version: "test", Log: funcr.New(f.log.write, funcr.Options{}), Metrics: measured,
+	})
 	ctx, cancel := context.WithCancel(context.Background())
 	endpoints, err := health.Serve(ctx, health.Options{
-		Listen: f.probe, Live: s.Live, Ready: s.Ready, MetricsListen: f.metrics, Gatherer: s.Gatherer(), MetricsTokens: s.MetricsTokens,
+		Listen: f.probe, Live: s.Live, Ready: s.Ready, MetricsListen: f.metrics, Gatherer: registry, MetricsTokens: s.MetricsTokens,
 	})
 	if err != nil {
 		f.t.Fatal(err)

@@ -103,7 +103,11 @@ func (s *Server) importContacts(w http.ResponseWriter, r *http.Request) {
 	t := tenantOf(r.Context())
 	select {
 	case t.imports <- struct{}{}:
-		defer func() { <-t.imports }()
+		s.metrics.imports.WithLabelValues(t.id).Inc()
+		defer func() {
+			s.metrics.imports.WithLabelValues(t.id).Dec()
+			<-t.imports
+		}()
 	default:
 		w.Header().Set("Retry-After", "60")
 		writeProblem(w, http.StatusTooManyRequests, fmt.Sprintf("%d imports of this tenant run already: try again when one of them has ended.", maxImports))
@@ -209,7 +213,7 @@ func (im *contactsImport) run(ctx context.Context, cancel context.CancelCauseFun
 // finish sends the last line.
 func (im *contactsImport) finish(ctx context.Context, err error) {
 	c := im.counts
-	im.server.metrics.countRows(int(c.Created), int(c.Updated), int(c.Unchanged), int(c.Rejected))
+	im.server.metrics.countRows(im.tenant.id, int(c.Created), int(c.Updated), int(c.Unchanged), int(c.Rejected))
 	if err == nil {
 		im.send(importLine{Result: &c})
 		return

@@ -6,45 +6,42 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/tertulia-crm/tertulia/internal/metrics"
+	"github.com/tertulia-crm/tertulia/internal/store"
 )
 
-// metrics are the server's own. Their labels are bounded: routes are patterns, never paths.
-type metrics struct {
-	registry *prometheus.Registry
+// Metrics of a server. No label names a person: routes are patterns, never paths.
+type Metrics struct {
+	*metrics.Set
 	requests *prometheus.CounterVec
 	duration *prometheus.HistogramVec
 	rows     *prometheus.CounterVec
 	events   *prometheus.CounterVec
-	leaves   prometheus.Counter
+	leaves   *prometheus.CounterVec
+	imports  *prometheus.GaugeVec
+	database *metrics.Database
 }
 
-func newMetrics() *metrics {
-	m := &metrics{
-		registry: prometheus.NewRegistry(),
-		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "tertulia_http_requests_total", Help: "Requests answered, by route, method and status code.",
-		}, []string{"route", "method", "code"}),
-		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name: "tertulia_http_request_duration_seconds", Help: "How long requests took, by route.",
-			Buckets: []float64{.005, .025, .1, .25, 1, 5, 30, 300},
-		}, []string{"route"}),
-		rows: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "tertulia_contact_rows_total", Help: "Rows about contacts that came in, by outcome: created, updated, unchanged, rejected.",
-		}, []string{"outcome"}),
-		events: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "tertulia_events_total", Help: "Events that came in, by outcome: accepted, duplicate, rejected.",
-		}, []string{"outcome"}),
-		leaves: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "tertulia_unsubscriptions_total", Help: "Unsubscriptions that were recorded, repeated ones included.",
-		}),
+// NewMetrics makes metrics that are not registered yet.
+func NewMetrics() *Metrics {
+	s := metrics.NewSet()
+	return &Metrics{
+		Set: s,
+		requests: s.Counter("tertulia_http_requests_total",
+			"Requests answered; the tenant is empty where none that is served here was meant.", "tenant", "route", "method", "code"),
+		duration: s.Histogram("tertulia_http_request_duration_seconds", "How long requests took to be answered to their end.",
+			[]float64{.005, .025, .1, .25, 1, 5, 30, 300}, "route"),
+		rows: s.Counter("tertulia_contact_rows_total", "Rows about contacts that came in: `created`, `updated`, `unchanged` or `rejected`.",
+			"tenant", "outcome"),
+		events:   s.Counter("tertulia_events_total", "Events that came in: `accepted`, `duplicate` or `rejected`.", "tenant", "outcome"),
+		leaves:   s.Counter("tertulia_unsubscriptions_total", "Unsubscriptions that were recorded, repeated ones included.", "tenant"),
+		imports:  s.Gauge("tertulia_imports", "Imports that run, each on a connection of its own; three of a tenant are the most.", "tenant"),
+		database: s.Database(store.TroubleReasons),
 	}
-	m.registry.MustRegister(m.requests, m.duration, m.rows, m.events, m.leaves,
-		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	return m
 }
 
-func (m *metrics) observe(route, method string, status int, took time.Duration) {
+func (m *Metrics) observe(tenant, route, method string, status int, took time.Duration) {
 	switch method {
 	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodDelete:
 	default:
@@ -53,26 +50,26 @@ func (m *metrics) observe(route, method string, status int, took time.Duration) 
 	if status == 0 {
 		status = http.StatusOK
 	}
-	m.requests.WithLabelValues(route, method, strconv.Itoa(status)).Inc()
+	m.requests.WithLabelValues(tenant, route, method, strconv.Itoa(status)).Inc()
 	m.duration.WithLabelValues(route).Observe(took.Seconds())
 }
 
-func (m *metrics) countRows(created, updated, unchanged, rejected int) {
-	m.rows.WithLabelValues("created").Add(float64(created))
-	m.rows.WithLabelValues("updated").Add(float64(updated))
-	m.rows.WithLabelValues("unchanged").Add(float64(unchanged))
-	m.rows.WithLabelValues("rejected").Add(float64(rejected))
+func (m *Metrics) countRows(tenant string, created, updated, unchanged, rejected int) {
+	for outcome, n := range map[string]int{"created": created, "updated": updated, "unchanged": unchanged, "rejected": rejected} {
+		m.rows.WithLabelValues(tenant, outcome).Add(float64(n))
+	}
 }
 
-func (m *metrics) countEvents(accepted, duplicate, rejected int) {
-	m.events.WithLabelValues("accepted").Add(float64(accepted))
-	m.events.WithLabelValues("duplicate").Add(float64(duplicate))
-	m.events.WithLabelValues("rejected").Add(float64(rejected))
+func (m *Metrics) countEvents(tenant string, accepted, duplicate, rejected int) {
+	for outcome, n := range map[string]int{"accepted": accepted, "duplicate": duplicate, "rejected": rejected} {
+		m.events.WithLabelValues(tenant, outcome).Add(float64(n))
+	}
 }
 
-// recorder notes what was answered, and by which route.
+// recorder notes what was answered, whose it was, and by which route.
 type recorder struct {
 	http.ResponseWriter
+	tenant string
 	route  string
 	status int
 }
@@ -96,8 +93,13 @@ func (w *recorder) Write(p []byte) (int, error) {
 // Unwrap lets http.ResponseController reach the connection.
 func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-func noteRoute(w http.ResponseWriter, pattern string) {
-	if r, ok := w.(*recorder); ok && pattern != "" {
+func noteRoute(w http.ResponseWriter, tenant, pattern string) {
+	r, ok := w.(*recorder)
+	if !ok {
+		return
+	}
+	r.tenant = tenant
+	if pattern != "" {
 		r.route = pattern
 	}
 }

@@ -75,7 +75,7 @@ func (s *Server) serveTenant(w http.ResponseWriter, r *http.Request, t *tenant, 
 	r = r.WithContext(ctx)
 	r.URL = &u
 	_, pattern := inner.Handler(r)
-	noteRoute(w, pattern)
+	noteRoute(w, t.id, pattern)
 	switch pattern {
 	case "":
 		s.refuse(w, r, inner)
@@ -126,7 +126,7 @@ func (s *Server) guard(next http.Handler) http.Handler {
 			if failure != nil {
 				s.answerPanic(recorder, failure)
 			}
-			s.metrics.observe(recorder.route, r.Method, recorder.status, time.Since(started))
+			s.metrics.observe(recorder.tenant, recorder.route, r.Method, recorder.status, time.Since(started))
 		}()
 		next.ServeHTTP(recorder, r)
 	})

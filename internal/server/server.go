@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
-	"github.com/prometheus/client_golang/prometheus"
 )
 
 // Options tell what a server serves. Log may be its zero value.
@@ -26,14 +25,16 @@ type Options struct {
 	Version string
 	// StallTimeout is how long an import waits for its client to send or to take something. Default: two minutes.
 	StallTimeout time.Duration
-	Log          logr.Logger
+	// Metrics are counted into. Default: metrics that nobody collects.
+	Metrics *Metrics
+	Log     logr.Logger
 }
 
 // Server answers for all tenants of its directories.
 type Server struct {
 	log     logr.Logger
 	tenants *tenants
-	metrics *metrics
+	metrics *Metrics
 	handler http.Handler
 	// stopping ends when the server is told to stop: long requests finish what they have begun and end.
 	stopping context.Context
@@ -57,12 +58,15 @@ const (
 
 // New makes a server. It serves after Run or, for tests, through Handler while Discover is called.
 func New(o Options) *Server {
-	s := &Server{log: o.Log, metrics: newMetrics(), stallTimeout: o.StallTimeout}
+	s := &Server{log: o.Log, metrics: o.Metrics, stallTimeout: o.StallTimeout}
 	if s.stallTimeout == 0 {
 		s.stallTimeout = 2 * time.Minute
 	}
+	if s.metrics == nil {
+		s.metrics = NewMetrics()
+	}
 	s.stopping, s.stop = context.WithCancelCause(context.Background())
-	s.tenants = newTenants(o.Roots, o.Dirs, o.Log)
+	s.tenants = newTenants(o.Roots, o.Dirs, o.Log, s.metrics)
 	s.handler = s.routes(o.Version)
 	return s
 }
@@ -76,9 +80,6 @@ func (s *Server) Ready() error { return s.tenants.health.Ready() }
 
 // MetricsTokens are the SHA-256 in hex of the tokens that tenants want of who scrapes.
 func (s *Server) MetricsTokens() ([]string, error) { return s.tenants.health.MetricsTokens() }
-
-// Gatherer are the server's metrics.
-func (s *Server) Gatherer() prometheus.Gatherer { return s.metrics.registry }
 
 // Discover looks once for tenants that came, went or changed.
 func (s *Server) Discover(ctx context.Context) { s.tenants.scan(ctx) }

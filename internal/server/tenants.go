@@ -55,6 +55,7 @@ type tenant struct {
 type tenants struct {
 	roots, dirs []string
 	log         logr.Logger
+	metrics     *Metrics
 	watch       health.Watch
 	health      *health.Tenants
 	mu          sync.RWMutex
@@ -72,9 +73,9 @@ type directory struct {
 	problem  string // the last that was logged
 }
 
-func newTenants(roots, dirs []string, log logr.Logger) *tenants {
+func newTenants(roots, dirs []string, log logr.Logger, metrics *Metrics) *tenants {
 	return &tenants{
-		roots: roots, dirs: dirs, log: log, health: health.NewTenants(dirs),
+		roots: roots, dirs: dirs, log: log, metrics: metrics, health: health.NewTenants(dirs),
 		byID: map[string]*tenant{}, byDir: map[string]*directory{}, absent: map[string]bool{},
 	}
 }
@@ -228,7 +229,7 @@ func (ts *tenants) read(dir string, now time.Time) (credentials.Tenant, bool) {
 	}
 	if err != nil {
 		if known.problem != err.Error() {
-			ts.log.Info("Cannot read tenant directory", "directory", dir, "problem", err.Error())
+			ts.log.Info("Cannot read tenant directory", "directory", dir, "error", err.Error())
 			known.problem = err.Error()
 		}
 		return known.tenant, known.tenant.ID != ""
@@ -238,7 +239,9 @@ func (ts *tenants) read(dir string, now time.Time) (credentials.Tenant, bool) {
 }
 
 func (ts *tenants) open(ctx context.Context, c found) {
-	db, err := store.Open(ctx, c.DatabaseURL, store.Options{ApplicationName: "tertulia-server"})
+	db, err := store.Open(ctx, c.DatabaseURL, store.Options{
+		ApplicationName: "tertulia-server", Observe: ts.metrics.database.Observer(c.ID),
+	})
 	if err != nil {
 		ts.log.Error(err, "Cannot open tenant", "tenant", c.ID)
 		return
@@ -257,6 +260,7 @@ func (ts *tenants) remove(t *tenant) {
 	delete(ts.byID, t.id)
 	ts.mu.Unlock()
 	t.cancel()
+	ts.metrics.Forget(t.id)
 	ts.work.Go(t.db.Close)
 }
 

@@ -170,10 +170,10 @@ func TestMetricsAreBoundedAndHoldNobody(t *testing.T) {
 	f.importCSV("external_id,email\nC1,ana@example.com\nC2,nonsense\n")
 	got := f.requestAs("", http.MethodGet, "http://"+f.metrics+"/metrics", "").body
 	for _, want := range []string{
-		`tertulia_http_requests_total{code="404",method="GET",route="GET /u/{token}"} 1`,
-		`tertulia_http_requests_total{code="404",method="GET",route="GET /v1/contacts/{id}"} 1`,
-		`tertulia_http_requests_total{code="404",method="other",route="other"} 1`,
-		`tertulia_contact_rows_total{outcome="created"} 1`, `tertulia_contact_rows_total{outcome="rejected"} 1`,
+		`tertulia_http_requests_total{code="404",method="GET",route="GET /u/{token}",tenant="velo-test"} 1`,
+		`tertulia_http_requests_total{code="404",method="GET",route="GET /v1/contacts/{id}",tenant="velo-test"} 1`,
+		`tertulia_http_requests_total{code="404",method="other",route="other",tenant="velo-test"} 1`,
+		`tertulia_contact_rows_total{outcome="created",tenant="velo-test"} 1`, `tertulia_contact_rows_total{outcome="rejected",tenant="velo-test"} 1`,
 	} {
 		if !strings.Contains(got, want) {
 			t.Errorf("the metrics lack %s", want)

@@ -119,7 +119,7 @@ func (s *Server) unsubscribe(w http.ResponseWriter, r *http.Request) {
 			failure(r.Context(), err) // logged where it is ours
 			state = pageUnavailable
 		} else {
-			s.metrics.leaves.Inc()
+			s.metrics.leaves.WithLabelValues(tenantOf(r.Context()).id).Inc()
 		}
 	}
 	writePage(w, r, state, subscription)

@@ -110,6 +110,6 @@ func (c *complaints) Handle(err error) {
 	defer c.mu.Unlock()
 	if now := c.now(); c.last.IsZero() || now.Sub(c.last) >= complainEvery {
 		c.last = now
-		c.log.Info("spans cannot be handed over to the collector", "cause", err.Error())
+		c.log.Info("spans cannot be handed over to the collector", "error", err.Error())
 	}
 }

@@ -82,10 +82,10 @@ func (r *chunkRun) commit(drain context.Context, limit int) (batch store.Batch, 
 		for _, a := range batch.Attempts() {
 			r.known = append(r.known, a.Undone())
 		}
-		r.log.Info("the connection was lost during a commit", "cause", store.Brief(err).Error())
+		r.log.Info("the connection was lost during a commit", "error", store.Brief(err).Error())
 		return store.Batch{}, false
 	case err != nil:
-		r.log.Info("cannot commit intents", "cause", store.Brief(err).Error())
+		r.log.Info("cannot commit intents", "error", store.Brief(err).Error())
 		return store.Batch{}, false
 	}
 	r.written(batch.Skipped)
@@ -236,7 +236,7 @@ func (r *chunkRun) finish(drain context.Context) {
 			return
 		}
 		if attempt == 1 {
-			r.log.Info("cannot write outcomes, and keeps them", "cause", store.Brief(err).Error(), "outcomes", len(r.known))
+			r.log.Info("cannot write outcomes, and keeps them", "error", store.Brief(err).Error(), "outcomes", len(r.known))
 		}
 		wait := time.NewTimer(r.o.DatabaseBackoff.Delay(attempt, seedOf(r.lease.SendID, r.lease.FirstSeq)))
 		select {
@@ -248,7 +248,7 @@ func (r *chunkRun) finish(drain context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(drain), lastWriteTimeout)
 	defer cancel()
 	if err := r.db.FinishChunk(ctx, r.lease, r.known); err != nil {
-		r.log.Info("stopped before outcomes could be written", "cause", err.Error(), "outcomes", len(r.known))
+		r.log.Info("stopped before outcomes could be written", "error", err.Error(), "outcomes", len(r.known))
 		return
 	}
 	r.written(0)

@@ -111,7 +111,7 @@ func (t *tenant) awaitDatabase(ctx context.Context) {
 		}
 		// A database that is not migrated yet, or that nobody has claimed, is waited for; who waits says so once.
 		if words := store.Brief(err).Error(); words != told && !store.IsUnavailable(err) {
-			log.Info("waits for the tenant's database", "cause", words)
+			log.Info("waits for the tenant's database", "error", words)
 			told = words
 		}
 		return err

@@ -48,8 +48,9 @@ func (w *Worker) MetricsTokens() ([]string, error) { return w.tenants.MetricsTok
 // Run works until ctx ends, then finishes what it has begun: no new intents are committed, hand-overs are completed,
 // their outcomes are written and leases are given back, within Options.Grace.
 func (w *Worker) Run(ctx context.Context) error {
-	log := logr.FromContextOrDiscard(ctx)
-	log.Info("worker starts", "worker", w.o.ID)
+	log := logr.FromContextOrDiscard(ctx).WithValues("worker", w.o.ID)
+	ctx = logr.NewContext(ctx, log)
+	log.Info("worker starts")
 	running := map[string]*running{}
 	ticker := time.NewTicker(w.o.TenantPoll)
 	defer ticker.Stop()
@@ -69,7 +70,7 @@ func (w *Worker) Run(ctx context.Context) error {
 	for _, r := range running {
 		<-r.done
 	}
-	log.Info("worker has stopped", "worker", w.o.ID)
+	log.Info("worker has stopped")
 	return nil
 }
 
