@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -155,7 +156,8 @@ func TestOperatorReadsSecretsOnlyWhereItWorks(t *testing.T) {
 	whole := typed[rbacv1.ClusterRole](t, byKey(t, helmTemplate(t))["ClusterRole.rbac.authorization.k8s.io /tertulia-operator"])
 	for _, namespace := range []string{"team-a", "team-b"} {
 		role := typed[rbacv1.Role](t, rendered["Role.rbac.authorization.k8s.io "+namespace+"/tertulia-operator-tenants"])
-		if diff := cmp.Diff(whole.Rules, append(slices.Clone(cluster.Rules), role.Rules...)); diff != "" {
+		anyOrder := cmpopts.SortSlices(func(a, b rbacv1.PolicyRule) int { return strings.Compare(a.String(), b.String()) })
+		if diff := cmp.Diff(whole.Rules, append(slices.Clone(cluster.Rules), role.Rules...), anyOrder); diff != "" {
 			t.Errorf("in %s the operator may do something else than in the whole cluster (-cluster +namespace):\n%s", namespace, diff)
 		}
 		binding := typed[rbacv1.RoleBinding](t, rendered["RoleBinding.rbac.authorization.k8s.io "+namespace+"/tertulia-operator-tenants"])

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"maps"
 	"os"
 	"path/filepath"
@@ -37,25 +36,13 @@ func TestBothPackagingsMakeTheSame(t *testing.T) {
 			}
 			for name, object := range ofChart {
 				withoutHelm(object)
-				if diff := cmp.Diff(object.Object, ofBases[name].Object, rulesInAnyOrder); diff != "" {
+				if diff := cmp.Diff(object.Object, ofBases[name].Object); diff != "" {
 					t.Errorf("%s differs (-chart +kustomize):\n%s", name, diff)
 				}
 			}
 		})
 	}
 }
-
-// rulesInAnyOrder compares the rules of roles, which only add to each other.
-var rulesInAnyOrder = cmp.FilterPath(
-	func(p cmp.Path) bool { return len(p) > 1 && p[len(p)-2].String() == `["rules"]` },
-	cmp.Transformer("sorted", func(rules []any) []string {
-		var texts []string
-		for _, rule := range rules {
-			texts = append(texts, fmt.Sprint(rule))
-		}
-		slices.Sort(texts)
-		return texts
-	}))
 
 // withDatabase is an overlay with the component that brings a default database.
 func withDatabase(t *testing.T) string {

@@ -17,6 +17,8 @@ import (
 
 // rules are what the operator may do, apart by where it must be allowed, and what people may be allowed.
 type rules struct {
+	// everywhere are all those for tenants in every namespace: cluster and tenants, in the order in which config/rbac has them.
+	everywhere []rbacv1.PolicyRule
 	// cluster are for resources that no namespace has.
 	cluster []rbacv1.PolicyRule
 	// tenants are for the namespaces that the operator looks after.
@@ -61,6 +63,7 @@ func (r *rules) take(role rbacv1.ClusterRole) error {
 	case "Role":
 		r.own = append(r.own, role.Rules...)
 	case "ClusterRole":
+		r.everywhere = append(r.everywhere, role.Rules...)
 		for _, rule := range role.Rules {
 			outside := 0
 			for _, group := range rule.APIGroups {
@@ -120,7 +123,7 @@ func (r *rules) template() ([]byte, error) {
 	named := []struct {
 		name  string
 		rules []rbacv1.PolicyRule
-	}{{"cluster", r.cluster}, {"tenants", r.tenants}, {"own", r.own}}
+	}{{"everywhere", r.everywhere}, {"cluster", r.cluster}, {"tenants", r.tenants}, {"own", r.own}}
 	for _, role := range r.people {
 		named = append(named, struct {
 			name  string

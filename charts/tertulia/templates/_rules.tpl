@@ -1,5 +1,84 @@
 {{- /* Written by hack/packaging from config/rbac/role.yaml and config/crd: run make generate. */ -}}
 
+{{- define "tertulia.rules.everywhere" -}}
+- apiGroups:
+  - ""
+  resources:
+  - configmaps
+  verbs:
+  - get
+  - list
+  - watch
+- apiGroups:
+  - ""
+  resources:
+  - namespaces
+  verbs:
+  - get
+- apiGroups:
+  - ""
+  resources:
+  - secrets
+  verbs:
+  - create
+  - get
+  - list
+  - update
+  - watch
+- apiGroups:
+  - authentication.k8s.io
+  resources:
+  - tokenreviews
+  verbs:
+  - create
+- apiGroups:
+  - authorization.k8s.io
+  resources:
+  - subjectaccessreviews
+  verbs:
+  - create
+- apiGroups:
+  - crm.tertulia.dev
+  resources:
+  - campaigns
+  - crmtenants
+  - eventtypes
+  - messagechannels
+  - messagetemplates
+  - recordtypes
+  - segments
+  verbs:
+  - get
+  - list
+  - patch
+  - watch
+- apiGroups:
+  - crm.tertulia.dev
+  resources:
+  - campaigns/status
+  - crmtenants/status
+  - eventtypes/status
+  - messagechannels/status
+  - messagetemplates/status
+  - recordtypes/status
+  - segments/status
+  verbs:
+  - patch
+- apiGroups:
+  - crm.tertulia.dev
+  resources:
+  - crmtenants/finalizers
+  verbs:
+  - update
+- apiGroups:
+  - events.k8s.io
+  resources:
+  - events
+  verbs:
+  - create
+  - patch
+{{- end }}
+
 {{- define "tertulia.rules.cluster" -}}
 - apiGroups:
   - authentication.k8s.io
