@@ -3,9 +3,13 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
+	"path/filepath"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -19,11 +23,47 @@ var version = "unknown"
 func Main() int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := NewCommand().ExecuteContext(ctx); err != nil {
-		fmt.Fprintln(os.Stderr, "tertulia:", err)
-		return 1
+	return exitStatus(NewCommand().ExecuteContext(ctx), os.Stderr)
+}
+
+// verdictError ends a verb whose own output has said all: its exit status is the answer.
+type verdictError struct{ status int }
+
+func (e *verdictError) Error() string { return fmt.Sprintf("exit status %d", e.status) }
+
+// failure is an error with an exit status of its own.
+type failure struct {
+	status int
+	error
+}
+
+func (f failure) Unwrap() error { return f.error }
+
+// exitStatus tells how the process ends, and says why where the verb has not.
+func exitStatus(err error, out io.Writer) int {
+	var verdict *verdictError
+	if err == nil {
+		return 0
 	}
-	return 0
+	if errors.As(err, &verdict) {
+		return verdict.status
+	}
+	fmt.Fprintln(out, "tertulia:", err)
+	var failed failure
+	if errors.As(err, &failed) {
+		return failed.status
+	}
+	return 1
+}
+
+// pluginName is the name under which kubectl finds this program, as `kubectl tertulia`.
+const pluginName = "kubectl-tertulia"
+
+// asPlugin makes help texts name the command as people wrote it.
+func asPlugin(root *cobra.Command, program string) {
+	if name := strings.TrimSuffix(filepath.Base(program), ".exe"); name == pluginName {
+		root.Annotations = map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl tertulia"}
+	}
 }
 
 // NewCommand is the tertulia command. A verb that ended its own output with an explanation returns an error all the same:
@@ -38,6 +78,7 @@ func NewCommand() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
+	asPlugin(root, os.Args[0])
 	root.SetVersionTemplate(fmt.Sprintf("tertulia %s\n", version))
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w; %s --help lists the flags", err, cmd.CommandPath())
@@ -47,7 +88,7 @@ func NewCommand() *cobra.Command {
 		&cobra.Group{ID: "run", Title: "Processes, which up and the cluster start:"},
 	)
 	root.AddCommand(
-		NewUpCommand(), NewImportCommand(), NewTokenCommand(),
+		NewUpCommand(), NewStatusCommand(), NewImportCommand(), NewTokenCommand(),
 		NewOperatorCommand(), NewWorkerCommand(), NewServerCommand(),
 	)
 	return root

@@ -17,7 +17,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/tools/clientcmd"
 )
 
 // adminSecret is where the operator keeps a tenant's admin token: who may read it is the tenant's admin.
@@ -25,15 +24,13 @@ const adminSecret = "tertulia-admin"
 
 // accessOptions are the flags by which the verbs that speak HTTP find a tenant's server.
 type accessOptions struct {
-	kubeconfig, context, namespace string
-	server, token                  string
+	clusterOptions
+	server, token string
 }
 
 func (o *accessOptions) addFlags(cmd *cobra.Command) {
+	o.clusterOptions.addFlags(cmd)
 	flags := cmd.Flags()
-	flags.StringVarP(&o.namespace, "namespace", "n", "", "the tenant's namespace (default: that of the kubeconfig's context)")
-	flags.StringVar(&o.kubeconfig, "kubeconfig", "", "the kubeconfig file (default: $KUBECONFIG, else ~/.kube/config)")
-	flags.StringVar(&o.context, "context", "", "the kubeconfig's context (default: the current one)")
 	flags.StringVar(&o.server, "server", "", "the tenant's URL (default: $TERTULIA_SERVER, else from the Secret "+adminSecret+")")
 	flags.StringVar(&o.token, "token", "", "a bearer token (default: $TERTULIA_TOKEN, which other users of the machine cannot see, else from the Secret)")
 }
@@ -70,23 +67,10 @@ func (o *accessOptions) client(ctx context.Context) (*tenantClient, error) {
 }
 
 func (o *accessOptions) readSecret(ctx context.Context, c *tenantClient) error {
-	rules := clientcmd.NewDefaultClientConfigLoadingRules()
-	rules.ExplicitPath = o.kubeconfig
-	loader := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: o.context})
-	config, err := loader.ClientConfig()
-	if clientcmd.IsEmptyConfig(err) {
-		return errors.New("there is no kubeconfig: set KUBECONFIG, or give --kubeconfig, or --server and --token")
-	}
+	config, namespace, err := o.load()
 	if err != nil {
-		return fmt.Errorf("read the kubeconfig (or give --server and --token): %w", err)
+		return fmt.Errorf("%w; or give --server and --token", err)
 	}
-	namespace := o.namespace
-	if namespace == "" {
-		if namespace, _, err = loader.Namespace(); err != nil {
-			return fmt.Errorf("read the kubeconfig's namespace: %w", err)
-		}
-	}
-	config.Timeout = 15 * time.Second
 	cluster, err := kubernetes.NewForConfig(config)
 	if err != nil {
 		return fmt.Errorf("connect to the cluster: %w", err)

@@ -1,0 +1,102 @@
+package overview
+
+import (
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/tertulia-crm/tertulia/api/v1alpha1"
+)
+
+// planSending counts a campaign that is being sent. The rate is that since the event which told that sending began; a
+// cluster keeps events for an hour or so, and without it no rate is guessed.
+func planSending(c *v1alpha1.Campaign, began, now time.Time) Sending {
+	s := Sending{
+		Campaign: c.Name, Planned: number(c.Status.Planned), Sent: number(c.Status.Sent), Failed: number(c.Status.Failed),
+		Ambiguous: number(c.Status.Ambiguous), Skipped: number(c.Status.Skipped), Pending: number(c.Status.Pending),
+	}
+	took := now.Sub(began)
+	if began.IsZero() || took < time.Second || s.Sent == 0 {
+		return s
+	}
+	s.Rate = float64(s.Sent) / took.Seconds()
+	s.Left = time.Duration(float64(s.Pending) / s.Rate * float64(time.Second)).Round(time.Second)
+	return s
+}
+
+func number(n *int64) int64 {
+	if n == nil {
+		return 0
+	}
+	return *n
+}
+
+// sendingBegan finds when campaigns began to be sent, by their names.
+func sendingBegan(events []corev1.Event) map[string]time.Time {
+	began := map[string]time.Time{}
+	for i := range events {
+		e := &events[i]
+		if e.Reason != v1alpha1.SendingStartedReason || e.InvolvedObject.Kind != "Campaign" {
+			continue
+		}
+		at := e.EventTime.Time
+		if at.IsZero() {
+			at = e.FirstTimestamp.Time
+		}
+		if at.After(began[e.InvolvedObject.Name]) { // one of that name may have been deleted before
+			began[e.InvolvedObject.Name] = at
+		}
+	}
+	return began
+}
+
+// planWaiting tells what an object waits for that is no problem, if it waits.
+func planWaiting(o v1alpha1.Object) (Waiting, bool) {
+	w := Waiting{Kind: kindOf(o), Name: o.GetName()}
+	ready := meta.FindStatusCondition(o.CommonStatus().Conditions, v1alpha1.ReadyCondition)
+	campaign, isCampaign := o.(*v1alpha1.Campaign)
+	switch {
+	case !o.GetDeletionTimestamp().IsZero():
+		w.What = "being deleted"
+	case underWay(o):
+		w.What = "the operator has not looked at the newest edit yet"
+	case isCampaign && planCampaign(campaign, &w):
+	case isCampaign && campaign.Status.Phase != "":
+		stopped := meta.FindStatusCondition(campaign.Status.Conditions, v1alpha1.HealthyCondition)
+		if stopped == nil || stopped.Reason != v1alpha1.StoppedReason {
+			return w, false
+		}
+		w.What = stopped.Message
+	case o.IsSuspended():
+		w.What = "suspended: goes on when spec.suspend is removed"
+	case ready != nil && ready.Status == metav1.ConditionFalse && meta.IsStatusConditionTrue(o.CommonStatus().Conditions, v1alpha1.ReconcilingCondition) &&
+		(ready.Reason == v1alpha1.BuildingReason || ready.Reason == v1alpha1.MigratingReason || ready.Reason == v1alpha1.ProgressingReason):
+		w.What = ready.Message
+	default:
+		return w, false
+	}
+	return w, true
+}
+
+// planCampaign tells when a campaign goes on, if that is what it waits for.
+func planCampaign(c *v1alpha1.Campaign, w *Waiting) bool {
+	switch c.Status.Phase {
+	case v1alpha1.CampaignScheduled:
+		w.What = "scheduled"
+		if c.Status.ScheduledFor != nil {
+			at := c.Status.ScheduledFor.UTC()
+			w.Until = &at
+		}
+	case v1alpha1.CampaignFreezing:
+		w.What = "its recipients are being chosen"
+	case v1alpha1.CampaignPaused:
+		w.What = "paused: goes on when spec.suspend is removed"
+	case v1alpha1.CampaignSending, v1alpha1.CampaignHeld, v1alpha1.CampaignCompleted, v1alpha1.CampaignExpired:
+		return false
+	default:
+		return false
+	}
+	return true
+}
