@@ -6,6 +6,8 @@ import (
 	"time"
 
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/tertulia-crm/tertulia/controllers/campaign"
 	"github.com/tertulia-crm/tertulia/controllers/crmtenant"
@@ -27,6 +29,9 @@ type Options struct {
 	Cluster *store.Cluster
 	// Directory is where workers and servers of this machine find their tenants; nil in a cluster.
 	Directory *credentials.Directory
+	// Workloads say how tenants' workers and servers run in a cluster; nil where somebody else runs them. The manager's cache
+	// is made with Cached then.
+	Workloads *crmtenant.Workloads
 	// ServerURL is where clients of this cluster reach the server; "" means each tenant's public URL.
 	ServerURL string
 	// PollInterval is how often tenants' databases are asked what workers changed; 0 means a second.
@@ -50,6 +55,12 @@ func Setup(mgr ctrl.Manager, o Options) (*tenancy.Registry, error) {
 	if err := mgr.Add(tenants); err != nil {
 		return nil, fmt.Errorf("add the registry of tenants: %w", err)
 	}
+	if o.Workloads != nil {
+		o.Workloads.Metrics.Changed = tenants.WakeTenants
+		if err := mgr.Add(o.Workloads.Metrics); err != nil {
+			return nil, fmt.Errorf("add the keeper of the metrics' token: %w", err)
+		}
+	}
 	for kind, controller := range reconcilers(mgr, o, tenants) {
 		if err := controller.SetupWithManager(mgr); err != nil {
 			return nil, fmt.Errorf("set up the controller of %s: %w", kind, err)
@@ -57,6 +68,9 @@ func Setup(mgr ctrl.Manager, o Options) (*tenancy.Registry, error) {
 	}
 	return tenants, nil
 }
+
+// Cached says what a manager's cache leaves out: a cluster has more Deployments and pods than those that run tenants.
+func Cached() map[client.Object]cache.ByObject { return crmtenant.Cached() }
 
 type controller interface {
 	SetupWithManager(mgr ctrl.Manager) error
@@ -71,7 +85,7 @@ func reconcilers(mgr ctrl.Manager, o Options, tenants *tenancy.Registry) map[str
 	return map[string]controller{
 		"CRMTenant": &crmtenant.Reconciler{
 			Client: c, Passes: passes(), Tenants: tenants,
-			Cluster: o.Cluster, Handover: secrets, ServerURL: o.ServerURL, Clock: o.Clock,
+			Cluster: o.Cluster, Handover: secrets, Workloads: o.Workloads, ServerURL: o.ServerURL, Clock: o.Clock,
 			Stored: live, MarkInterval: o.MarkInterval,
 		},
 		"RecordType":      &recordtype.Reconciler{Client: c, Passes: passes(), Tenants: tenants},

@@ -34,13 +34,14 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (resul
 	if err := pass.KeepUntilReleased(ctx); err != nil {
 		return ctrl.Result{}, err
 	}
-	if err := explain(r.settle(ctx, pass, object)); err != nil {
-		r.tellNeighbours(ctx, object.Namespace, err)
-		return ctrl.Result{}, err
+	settled := explain(r.settle(ctx, pass, object))
+	if settled != nil {
+		r.tellNeighbours(ctx, object.Namespace, settled)
+	} else {
+		r.Tenants.Open(ctx, object.Namespace, object.Spec.ID, object.Spec.TimeZoneOrDefault())
+		pass.LookAgainAfter(calendar)
 	}
-	r.Tenants.Open(ctx, object.Namespace, object.Spec.ID, object.Spec.TimeZoneOrDefault())
-	pass.LookAgainAfter(calendar)
-	return ctrl.Result{}, nil
+	return ctrl.Result{}, errors.Join(settled, r.runWorkloads(ctx, pass, object, settled == nil))
 }
 
 // settle goes from facts to a database in use.
@@ -51,6 +52,9 @@ func (r *Reconciler) settle(ctx context.Context, pass *reconciling.Pass, object 
 	}
 	// Before anything that is named after the id: roles, and what workers and servers are told.
 	told := credentials.Tenant{ID: object.Spec.ID, Namespace: object.Namespace, PublicURL: object.Spec.PublicURL}
+	if r.Workloads != nil {
+		told.MetricsTokenSHA256 = r.Workloads.Metrics.SHA256()
+	}
 	if err := r.claim(ctx, object, told); err != nil {
 		return err
 	}

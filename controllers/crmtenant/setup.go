@@ -28,7 +28,7 @@ type Reconciler struct {
 	Tenants *tenancy.Registry
 	// Cluster is where tenants that bring no database get one; nil where there is none.
 	Cluster *store.Cluster
-	// Stored reads CRMTenants past the cache.
+	// Stored reads past the cache: CRMTenants, and objects that the cache leaves out.
 	Stored client.Reader
 	// MarkInterval is how often ledgers' marks are looked at; 0 means ten seconds.
 	MarkInterval time.Duration
@@ -37,6 +37,8 @@ type Reconciler struct {
 	// ServerURL is where clients of this cluster reach the server, without a slash at its end; "" means each tenant's
 	// public URL.
 	ServerURL string
+	// Workloads say how tenants' workers and servers run; nil where somebody else runs them.
+	Workloads *Workloads
 	Clock     func() time.Time
 
 	claims claims
@@ -62,14 +64,17 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	}
 	list := func() client.ObjectList { return &v1alpha1.CRMTenantList{} }
 	ofOurs := handler.EnqueueRequestsFromMapFunc(func(_ context.Context, o client.Object) []reconcile.Request { return tenantOf(o) })
-	return ctrl.NewControllerManagedBy(mgr).
+	b := ctrl.NewControllerManagedBy(mgr).
 		Named("crmtenant").
 		For(&v1alpha1.CRMTenant{}, builder.WithPredicates(reconciling.Edited())).
 		WatchesMetadata(&corev1.Secret{}, ofOurs).
 		WatchesMetadata(&corev1.Secret{}, reconciling.Referrers(mgr.GetCache(), list, databaseSecretIndex)).
 		WatchesRawSource(r.Tenants.Source("CRMTenant", nil)).
-		WithOptions(reconciling.Options()).
-		Complete(r)
+		WithOptions(reconciling.Options())
+	if r.Workloads != nil {
+		watchWorkloads(b)
+	}
+	return b.Complete(r)
 }
 
 // tenantOf finds the tenant for whom a Secret is made, by its name: one that somebody else made in its place matters too.

@@ -84,9 +84,13 @@ func (p *Pass) WithoutCondition(kind string) {
 	meta.RemoveStatusCondition(&p.object.CommonStatus().Conditions, kind)
 }
 
-// LookAgainAfter asks for another pass when this one succeeds and nothing else happens before. It is for what is due by
-// the calendar, not for polling.
-func (p *Pass) LookAgainAfter(after time.Duration) { p.again = after }
+// LookAgainAfter asks for another pass when this one succeeds and nothing else happens before; of several, the soonest
+// counts. It is for what is due by the calendar and for what no watch can tell, not for polling.
+func (p *Pass) LookAgainAfter(after time.Duration) {
+	if p.again == 0 || after < p.again {
+		p.again = after
+	}
+}
 
 // Happened notes an event, which is published when the status that shows it has been written.
 func (p *Pass) Happened(kind, reason, note string) {

@@ -6,6 +6,8 @@ package tenancy
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -248,5 +250,15 @@ func (r *Registry) listening() map[string]listener {
 func (r *Registry) Wake(kind, namespace, name string) {
 	if l, ok := r.listening()[kind]; ok {
 		l.queue.Add(ctrl.Request{NamespacedName: types.NamespacedName{Namespace: namespace, Name: name}})
+	}
+}
+
+// WakeTenants puts every CRMTenant that was looked at into its controller's queue.
+func (r *Registry) WakeTenants() {
+	r.mu.Lock()
+	namespaces := slices.Collect(maps.Keys(r.entries))
+	r.mu.Unlock()
+	for _, namespace := range namespaces {
+		r.Wake("CRMTenant", namespace, v1alpha1.TenantName)
 	}
 }

@@ -28,6 +28,7 @@ type operatorFlags struct {
 	tenants         string
 	serverURL       string
 	watchNamespaces []string
+	workloads       workloadFlags
 	metrics         metricsFlags
 	telling         telling
 	healthListen    string
@@ -71,7 +72,7 @@ func NewOperatorCommand() *cobra.Command {
 	f.StringVar(&flags.leaderElectIn, "leader-election-namespace", os.Getenv(namespaceVariable),
 		"namespace of the lease (default: $"+namespaceVariable+", else that of this pod's ServiceAccount)")
 	f.DurationVar(&flags.gracefulPeriod, "graceful-period", 20*time.Second, "how long work that has begun may take to end when the process is told to stop")
-	_ = command.MarkFlagRequired("tenants")
+	flags.workloads.register(command)
 	return command
 }
 
@@ -101,10 +102,14 @@ func runOperator(ctx context.Context, flags operatorFlags, out io.Writer) error 
 	if err != nil {
 		return err
 	}
-	_, err = controllers.Setup(mgr, controllers.Options{
-		Cluster: cluster, Directory: &credentials.Directory{Root: flags.tenants}, ServerURL: strings.TrimSuffix(flags.serverURL, "/"),
-	})
-	if err != nil {
+	options := controllers.Options{Cluster: cluster, ServerURL: strings.TrimSuffix(flags.serverURL, "/")}
+	if options.Workloads, err = flags.workloads.setup(ctx, config, flags.leaderElectIn); err != nil {
+		return err
+	}
+	if options.Workloads == nil {
+		options.Directory = &credentials.Directory{Root: flags.tenants}
+	}
+	if _, err = controllers.Setup(mgr, options); err != nil {
 		return err
 	}
 	if err := mgr.Start(ctx); err != nil {

@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
 	"github.com/tertulia-crm/tertulia/api/v1alpha1"
+	"github.com/tertulia-crm/tertulia/controllers"
 )
 
 // The lease of the leader. An operator that is told to stop gives it back, so that an upgrade waits for no lease: the next
@@ -42,7 +43,7 @@ func newManager(config *rest.Config, flags operatorFlags) (manager.Manager, erro
 	config.QPS, config.Burst = 200, 400
 	mgr, err := manager.New(config, manager.Options{
 		Scheme: scheme,
-		Cache:  cache.Options{DefaultNamespaces: watched(flags.watchNamespaces)},
+		Cache:  cache.Options{DefaultNamespaces: watched(flags.watchNamespaces), ByObject: controllers.Cached()},
 		// A status is compared with the one before: reading one that is older than our own last write would compare wrongly.
 		Client:                        client.Options{Cache: &client.CacheOptions{EnableReadYourWritesConsistency: &readOwnWrites}},
 		Metrics:                       flags.metrics.options(),
