@@ -41,6 +41,8 @@ type Options struct {
 	// Dir keeps everything: the control plane's data, containers, logs. A node started on the folder of an earlier one has its
 	// objects, and starts their pods once their images have been imported again.
 	Dir string
+	// EnforceNetworkPolicies makes NetworkPolicies work. Default: they are kept and do nothing.
+	EnforceNetworkPolicies bool
 	// Log is told when a program ended by itself, which is then started again. Default: nobody.
 	Log logr.Logger
 	// Progress is told about a build of the programs. Default: nobody.
@@ -69,10 +71,7 @@ func Start(ctx context.Context, o Options) (*Node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start a node: %w", err)
 	}
-	lock, err := filelock.TryAcquire(lockFile)
-	if errors.Is(err, filelock.ErrHeld) {
-		return nil, errors.New("a node runs on this machine already: there can be one at a time")
-	}
+	lock, err := acquire()
 	if err != nil {
 		return nil, err
 	}
@@ -111,12 +110,47 @@ func (n *Node) start(ctx context.Context, o Options) error {
 	return n.startPrograms(ctx)
 }
 
+// Clear ends and removes everything that a node which was killed left on this machine. Start does so too; this is for who wants
+// to delete its directory.
+func Clear(ctx context.Context) error {
+	if err := Check(); err != nil {
+		return err
+	}
+	lock, err := acquire()
+	if err != nil {
+		return err
+	}
+	return errors.Join(clearNoted(ctx), lock.Release())
+}
+
+// acquire makes this process the only one that has a node on this machine.
+func acquire() (*filelock.Lock, error) {
+	lock, err := filelock.TryAcquire(lockFile)
+	if errors.Is(err, filelock.ErrHeld) {
+		return nil, errors.New("a node runs on this machine already: there can be one at a time")
+	}
+	return lock, err
+}
+
+// clearNoted clears the directory that the latest node noted, if it could not do so itself.
+func clearNoted(ctx context.Context) error {
+	earlier, err := os.ReadFile(noteFile)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("look for an earlier node: %w", err)
+	}
+	if err := dir(strings.TrimSpace(string(earlier))).clear(ctx); err != nil {
+		return err
+	}
+	return os.Remove(noteFile)
+}
+
 // prepare clears what is left of earlier nodes and makes what a node stands on.
 func (n *Node) prepare(ctx context.Context) error {
-	if earlier, err := os.ReadFile(noteFile); err == nil {
-		if err := dir(strings.TrimSpace(string(earlier))).clear(ctx); err != nil {
-			return err
-		}
+	if err := clearNoted(ctx); err != nil {
+		return err
 	}
 	if err := n.dir.clear(ctx); err != nil {
 		return err

@@ -247,6 +247,19 @@ func initialise(ctx context.Context, bin, dir string, owner *account) (string, e
 	return password, nil
 }
 
+// EndLeftOver ends the server that a killed process left on a directory, for who wants to delete it. Start does so by itself.
+func EndLeftOver(ctx context.Context, dir string) error {
+	bin, err := FindBinaries()
+	if err != nil {
+		return err
+	}
+	owner, err := serverAccount()
+	if err != nil {
+		return err
+	}
+	return endLeftOver(ctx, bin, dir, owner)
+}
+
 // endLeftOver ends the server of a process that was killed: two postmasters must not share a directory.
 func endLeftOver(ctx context.Context, bin, dir string, owner *account) error {
 	if _, err := os.Stat(filepath.Join(dir, "postmaster.pid")); err != nil {
