@@ -108,7 +108,8 @@ func (b *operatorBench) rows(wrote, bound time.Duration, first, again settling, 
 		size, again.passes.finished, again.passes.failed, again.connections)
 	requests := Zero("operator/settled-api-writes", "requests/min", float64(rest.requests))
 	transactions := Zero("operator/settled-sql-writes", "transactions/min", float64(rest.transactions))
-	transactions.Note = fmt.Sprintf("at rest with %s the operator uses %.1f %% of a core and PostgreSQL %.1f %%, over %d connections, for %.0f transactions a second",
+	transactions.Note = fmt.Sprintf("at rest with %s the operator uses %.1f %% of a core and PostgreSQL %.1f %%, over %d connections, "+
+		"for %.0f transactions a second",
 		size, 100*rest.operator.Seconds()/calmFor.Seconds(), 100*rest.database.Seconds()/calmFor.Seconds(), rest.connections, rest.statements)
 	for _, row := range []*Row{&requests, &transactions} {
 		row.CPUSeconds, row.PeakRSSMB = rest.operator.Seconds(), mebibytes(rest.peakRSS)

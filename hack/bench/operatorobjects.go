@@ -78,8 +78,8 @@ func tenantManifests(namespace string) []client.Object {
 	for i := range tenantSegments {
 		objects = append(objects, &v1alpha1.Segment{ObjectMeta: named("segment-%d", i), Spec: v1alpha1.SegmentSpec{
 			Description: "Club members who have bought before, but not for a while.",
-			Match: fmt.Sprintf(`contact.plan == "club" && contact.lifetime_value > %d.5 && events("event-%d").count() > 0 && events("event-%d").within("90d").count() == 0`,
-				i, i%tenantEvents, i%tenantEvents),
+			Match: fmt.Sprintf(`contact.plan == "club" && contact.lifetime_value > %d.5 && events("event-%d").count() > 0`, i, i%tenantEvents) +
+				fmt.Sprintf(` && events("event-%d").within("90d").count() == 0`, i%tenantEvents),
 		}})
 	}
 	for i := range tenantCampaigns {

@@ -1,6 +1,7 @@
 package overview
 
 import (
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -55,29 +56,30 @@ func sendingBegan(events []corev1.Event) map[string]time.Time {
 // planWaiting tells what an object waits for that is no problem, if it waits.
 func planWaiting(o v1alpha1.Object) (Waiting, bool) {
 	w := Waiting{Kind: kindOf(o), Name: o.GetName()}
-	ready := meta.FindStatusCondition(o.CommonStatus().Conditions, v1alpha1.ReadyCondition)
 	campaign, isCampaign := o.(*v1alpha1.Campaign)
 	switch {
 	case !o.GetDeletionTimestamp().IsZero():
 		w.What = "being deleted"
 	case underWay(o):
 		w.What = "the operator has not looked at the newest edit yet"
-	case isCampaign && planCampaign(campaign, &w):
 	case isCampaign && campaign.Status.Phase != "":
-		stopped := meta.FindStatusCondition(campaign.Status.Conditions, v1alpha1.HealthyCondition)
-		if stopped == nil || stopped.Reason != v1alpha1.StoppedReason {
-			return w, false
-		}
-		w.What = stopped.Message
+		return w, planCampaign(campaign, &w)
 	case o.IsSuspended():
 		w.What = "suspended: goes on when spec.suspend is removed"
-	case ready != nil && ready.Status == metav1.ConditionFalse && meta.IsStatusConditionTrue(o.CommonStatus().Conditions, v1alpha1.ReconcilingCondition) &&
-		(ready.Reason == v1alpha1.BuildingReason || ready.Reason == v1alpha1.MigratingReason || ready.Reason == v1alpha1.ProgressingReason):
-		w.What = ready.Message
 	default:
-		return w, false
+		w.What = passingWork(o.CommonStatus().Conditions)
 	}
-	return w, true
+	return w, w.What != ""
+}
+
+// passingWork tells what the operator or a worker still does for an object.
+func passingWork(conditions []metav1.Condition) string {
+	ready := meta.FindStatusCondition(conditions, v1alpha1.ReadyCondition)
+	if ready == nil || ready.Status != metav1.ConditionFalse || !meta.IsStatusConditionTrue(conditions, v1alpha1.ReconcilingCondition) ||
+		!slices.Contains(passing, ready.Reason) {
+		return ""
+	}
+	return ready.Message
 }
 
 // planCampaign tells when a campaign goes on, if that is what it waits for.
@@ -94,9 +96,9 @@ func planCampaign(c *v1alpha1.Campaign, w *Waiting) bool {
 	case v1alpha1.CampaignPaused:
 		w.What = "paused: goes on when spec.suspend is removed"
 	case v1alpha1.CampaignSending, v1alpha1.CampaignHeld, v1alpha1.CampaignCompleted, v1alpha1.CampaignExpired:
-		return false
-	default:
-		return false
 	}
-	return true
+	if healthy := meta.FindStatusCondition(c.Status.Conditions, v1alpha1.HealthyCondition); healthy != nil && healthy.Reason == v1alpha1.StoppedReason {
+		w.What = healthy.Message
+	}
+	return w.What != ""
 }

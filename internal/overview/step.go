@@ -10,7 +10,7 @@ import (
 // object's. A reason that is not here has a message that says all there is to say.
 var steps = map[string]string{
 	v1alpha1.InvalidSpecReason:          "Correct the manifest and apply it.",
-	v1alpha1.DatabaseDownReason:         "Look whether PostgreSQL runs and whether the operator may connect to it; nothing else needs to be done when it is back.",
+	v1alpha1.DatabaseDownReason:         "Look whether PostgreSQL runs and whether the operator may connect to it. What waits goes on when it is back.",
 	v1alpha1.DatabaseRefusedReason:      "Correct the Secret that spec.database.secretRef names, or the role's password in PostgreSQL.",
 	v1alpha1.InvalidDatabaseURLReason:   "Correct the Secret that spec.database.secretRef names.",
 	v1alpha1.MigrationFailedReason:      "Read the operator's log for the tenant's namespace: it names the migration and what PostgreSQL said.",
@@ -23,7 +23,7 @@ var steps = map[string]string{
 	v1alpha1.MayNotIdentifyReason:       "Grant the database's owner what the message names.",
 	v1alpha1.AsynchronousStandbysReason: "Make at least one standby synchronous (synchronous_standby_names), so that a failover loses nothing.",
 	v1alpha1.OwnerRunsReason:            `Add the key "runtime-uri" to the database's Secret, with a login that owns nothing.`,
-	v1alpha1.ImageCannotBePulledReason:  "Look at the image's name and at the pull secrets of the ServiceAccount default: kubectl describe pods -n <ns> -l app.kubernetes.io/name=tertulia",
+	v1alpha1.ImageCannotBePulledReason:  "Look at the image's name and the pull secrets of the ServiceAccount default: kubectl describe pods -n <ns>",
 	v1alpha1.PodsCrashReason:            "Read what they said before they died: kubectl logs -n <ns> -l app.kubernetes.io/name=tertulia --previous",
 	v1alpha1.PodsNotReadyReason:         "Read what they say: kubectl logs -n <ns> -l app.kubernetes.io/name=tertulia",
 	v1alpha1.OutOfMemoryReason:          "Raise resources.limits.memory of spec.worker or spec.server.",
@@ -31,7 +31,7 @@ var steps = map[string]string{
 	v1alpha1.PodsRefusedReason:          "See what refuses the pods: kubectl get events -n <ns>",
 	v1alpha1.NoNodeFitsReason:           "Add a node, or lower what spec.worker and spec.server request.",
 	v1alpha1.ContainerCannotStartReason: "See why: kubectl describe pods -n <ns> -l app.kubernetes.io/name=tertulia",
-	v1alpha1.ChannelTroubleReason:       "Look at the relay: its address, its certificate, and the credentials in the channel's Secret. What waits is sent when it takes mail again.",
+	v1alpha1.ChannelTroubleReason:       "Look at the relay: its address, its certificate, and the credentials in the channel's Secret. What waits is sent later.",
 	v1alpha1.AttentionNeededReason:      "Decide: kubectl describe campaign -n <ns> <name>",
 	v1alpha1.LossyChangeReason:          "Take the change back, or make a new attribute.",
 }
