@@ -13,7 +13,7 @@ tool = go tool -modfile=hack/tools/$(1)/go.mod $(1)
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: build setup ## Set everything up, run the example from manifests to delivered mail, and stay up (ONCE=1: check and leave)
@@ -46,6 +46,12 @@ image: ## Build an OCI image archive of the static binary, bin/tertulia-image.ta
 	CGO_ENABLED=0 GOOS=linux GOARCH=$(ARCH) go build -trimpath -ldflags "$(LDFLAGS)" -o bin/image/tertulia ./cmd/tertulia
 	go run ./hack/image --binary bin/image/tertulia --version "$(VERSION)" --revision "$(shell git rev-parse HEAD)" --output bin/tertulia-image.tar
 
+.PHONY: e2e
+e2e: ## Install the chart into a Kubernetes node on this machine and disturb campaigns in it; needs root (ONLY=names of drills, STAY=1)
+	go run ./hack/setup --node
+	go build -o bin/e2e ./hack/e2e
+	bin/e2e $(if $(ONLY),--only $(ONLY)) $(if $(STAY),--stay) $(if $(DATA_DIR),--data-dir $(DATA_DIR))
+
 .PHONY: bench
 bench: build setup ## Measure (BENCH=import runs the rows whose names begin so); writes bench.json
 	go run ./hack/bench --only "$(BENCH)"
@@ -59,5 +65,5 @@ setup: ## Install or build what demo and test need: PostgreSQL, the API server's
 	go run ./hack/setup
 
 .PHONY: clean
-clean: ## Remove what was built here and the demo's data (the cache outside the checkout stays)
-	rm -rf bin .demo bench.json coverage.out
+clean: ## Remove what was built here and the data of demo and e2e (the cache outside the checkout stays)
+	rm -rf bin .demo .e2e bench.json coverage.out

@@ -1,11 +1,12 @@
 // Command setup makes a machine ready for `make demo` and `make test`: it looks for a PostgreSQL server and for the
-// programs of a Kubernetes control plane, and installs or builds what is missing. It says what it does and does
-// nothing when nothing is missing.
+// programs of a Kubernetes control plane, and installs or builds what is missing. With --node it does the same for what
+// `make e2e` needs to run a Kubernetes node. It says what it does and does nothing when nothing is missing.
 package main
 
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -15,24 +16,50 @@ import (
 	"time"
 
 	"github.com/tertulia-crm/tertulia/internal/local/binaries"
+	"github.com/tertulia-crm/tertulia/internal/local/node"
 	"github.com/tertulia-crm/tertulia/internal/local/postgres"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx); err != nil {
+	withNode := flag.Bool("node", false, "also what a Kubernetes node on this machine needs, which takes root to run")
+	flag.Parse()
+	if err := run(ctx, *withNode); err != nil {
 		fmt.Fprintln(os.Stderr, "setup:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context) error {
+func run(ctx context.Context, withNode bool) error {
+	if withNode {
+		if err := ensureNode(ctx); err != nil {
+			return err
+		}
+	}
 	if err := ensurePostgres(ctx); err != nil {
 		return err
 	}
-	_, err := binaries.Ensure(ctx, binaries.Options{Progress: os.Stderr})
+	if _, err := binaries.Ensure(ctx, binaries.Options{Progress: os.Stderr}); err != nil || !withNode {
+		return err
+	}
+	_, err := binaries.EnsureNode(ctx, binaries.Options{Progress: os.Stderr})
 	return err
+}
+
+// ensureNode comes first: who is not root learns so before anything is built.
+func ensureNode(ctx context.Context) error {
+	err := node.Check()
+	if !errors.Is(err, node.ErrNotInstalled) {
+		return err
+	}
+	if _, lookErr := exec.LookPath("apt-get"); lookErr != nil {
+		return err
+	}
+	if err := install(ctx, "containerd and what goes with it", node.Packages...); err != nil {
+		return err
+	}
+	return node.Check()
 }
 
 func ensurePostgres(ctx context.Context) error {
@@ -40,26 +67,31 @@ func ensurePostgres(ctx context.Context) error {
 	if !errors.Is(err, postgres.ErrNotInstalled) {
 		return err
 	}
-	aptGet, lookErr := exec.LookPath("apt-get")
-	if lookErr != nil || os.Geteuid() != 0 {
+	if _, lookErr := exec.LookPath("apt-get"); lookErr != nil || os.Geteuid() != 0 {
 		return err
 	}
-	began := time.Now()
-	fmt.Fprintln(os.Stderr, "Installing PostgreSQL from the distribution's packages (about a minute) …")
 	if err := keepFromStarting(); err != nil {
 		return err
 	}
-	for _, args := range [][]string{{"update", "-q"}, {"install", "-q", "-y", "--no-install-recommends", "postgresql"}} {
-		install := exec.CommandContext(ctx, aptGet, args...)
-		install.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
-		if out, err := install.CombinedOutput(); err != nil {
+	if err := install(ctx, "PostgreSQL", "postgresql"); err != nil {
+		return err
+	}
+	_, err = postgres.FindBinaries()
+	return err
+}
+
+// install takes packages of the distribution's.
+func install(ctx context.Context, what string, packages ...string) error {
+	began := time.Now()
+	fmt.Fprintf(os.Stderr, "Installing %s from the distribution's packages (about a minute) …\n", what)
+	for _, args := range [][]string{{"update", "-q"}, append([]string{"install", "-q", "-y", "--no-install-recommends"}, packages...)} {
+		command := exec.CommandContext(ctx, "apt-get", args...)
+		command.Env = append(os.Environ(), "DEBIAN_FRONTEND=noninteractive")
+		if out, err := command.CombinedOutput(); err != nil {
 			return fmt.Errorf("apt-get %s: %w\n%s", args[0], err, out)
 		}
 	}
-	if _, err := postgres.FindBinaries(); err != nil {
-		return err
-	}
-	fmt.Fprintf(os.Stderr, "Installed PostgreSQL in %s.\n", time.Since(began).Round(time.Second))
+	fmt.Fprintf(os.Stderr, "Installed %s in %s.\n", what, time.Since(began).Round(time.Second))
 	return nil
 }
 
