@@ -164,7 +164,7 @@ func TestText(t *testing.T) {
 		brief(49 * time.Hour):                    "2 d 1 h",
 		bar(0.5, 4):                              "[##..]",
 		bar(2, 4):                                "[####]",
-		cut("conversación", 8):                   "convers…",
+		cut("conversación", 9):                   "conversa…",
 		printable("a\x1b]0;b\x07c\nd"):           "a�]0;b�c d",
 		strings.Join(wrap("ab cd e", 5), "|"):    "ab cd|e",
 		strings.Join(wrap("abcdefgh i", 5), "|"): "abcdefgh|i",
