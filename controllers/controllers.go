@@ -40,6 +40,8 @@ type Options struct {
 	MarkInterval time.Duration
 	// Clock tells the time; nil means time.Now.
 	Clock func() time.Time
+	// Metrics are counted into. Default: metrics that nobody collects.
+	Metrics *Metrics
 }
 
 // An operator that elects a leader does so in its own namespace, which the chart names.
@@ -51,7 +53,13 @@ func Setup(mgr ctrl.Manager, o Options) (*tenancy.Registry, error) {
 	if o.Clock == nil {
 		o.Clock = time.Now
 	}
-	tenants := tenancy.New(tenancy.Options{Reader: mgr.GetClient(), LiveReader: mgr.GetAPIReader(), PollInterval: o.PollInterval})
+	if o.Metrics == nil {
+		o.Metrics = NewMetrics()
+	}
+	o.Metrics.watch(mgr.GetCache(), mgr.Elected(), o.Clock)
+	tenants := tenancy.New(tenancy.Options{
+		Reader: mgr.GetClient(), LiveReader: mgr.GetAPIReader(), PollInterval: o.PollInterval, Measured: o.Metrics.measured(),
+	})
 	if err := mgr.Add(tenants); err != nil {
 		return nil, fmt.Errorf("add the registry of tenants: %w", err)
 	}
@@ -79,20 +87,20 @@ type controller interface {
 func reconcilers(mgr ctrl.Manager, o Options, tenants *tenancy.Registry) map[string]controller {
 	c, live := mgr.GetClient(), mgr.GetAPIReader()
 	secrets := &handover.Keeper{Client: c, Live: live, Directory: o.Directory}
-	passes := func() *reconciling.Recorder {
-		return &reconciling.Recorder{Client: c, Events: mgr.GetEventRecorder("tertulia-operator"), Clock: o.Clock}
+	passes := func(kind string) *reconciling.Recorder {
+		return &reconciling.Recorder{Client: c, Events: mgr.GetEventRecorder("tertulia-operator"), Clock: o.Clock, Ended: o.Metrics.ended(kind)}
 	}
 	return map[string]controller{
 		"CRMTenant": &crmtenant.Reconciler{
-			Client: c, Passes: passes(), Tenants: tenants,
+			Client: c, Passes: passes("CRMTenant"), Tenants: tenants,
 			Cluster: o.Cluster, Handover: secrets, Workloads: o.Workloads, ServerURL: o.ServerURL, Clock: o.Clock,
 			Stored: live, MarkInterval: o.MarkInterval,
 		},
-		"RecordType":      &recordtype.Reconciler{Client: c, Passes: passes(), Tenants: tenants},
-		"EventType":       &eventtype.Reconciler{Client: c, Passes: passes(), Tenants: tenants},
-		"MessageChannel":  &messagechannel.Reconciler{Client: c, Passes: passes(), Tenants: tenants, Handover: secrets},
-		"MessageTemplate": &messagetemplate.Reconciler{Client: c, Live: live, Passes: passes(), Tenants: tenants},
-		"Segment":         &segment.Reconciler{Client: c, Passes: passes(), Tenants: tenants},
-		"Campaign":        &campaign.Reconciler{Client: c, Passes: passes(), Tenants: tenants},
+		"RecordType":      &recordtype.Reconciler{Client: c, Passes: passes("RecordType"), Tenants: tenants},
+		"EventType":       &eventtype.Reconciler{Client: c, Passes: passes("EventType"), Tenants: tenants},
+		"MessageChannel":  &messagechannel.Reconciler{Client: c, Passes: passes("MessageChannel"), Tenants: tenants, Handover: secrets},
+		"MessageTemplate": &messagetemplate.Reconciler{Client: c, Live: live, Passes: passes("MessageTemplate"), Tenants: tenants},
+		"Segment":         &segment.Reconciler{Client: c, Passes: passes("Segment"), Tenants: tenants},
+		"Campaign":        &campaign.Reconciler{Client: c, Passes: passes("Campaign"), Tenants: tenants},
 	}
 }

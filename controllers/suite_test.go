@@ -45,8 +45,9 @@ type world struct {
 	server   *postgres.Server
 	cluster  *store.Cluster
 	tenants  *tenancy.Registry
-	root     string   // of the tenant directories
-	writes   sync.Map // by namespace, an *atomic.Int64
+	metrics  *controllers.Metrics // of the operator that runs
+	root     string               // of the tenant directories
+	writes   sync.Map             // by namespace, an *atomic.Int64
 	stop     context.CancelFunc
 	finished chan error
 }
@@ -166,7 +167,9 @@ func (w *world) startOperator() error {
 	if err != nil {
 		return err
 	}
+	w.metrics = controllers.NewMetrics()
 	w.tenants, err = controllers.Setup(mgr, controllers.Options{
+		Metrics: w.metrics,
 		Cluster: w.cluster, Directory: &credentials.Directory{Root: w.root}, ServerURL: serverURL, PollInterval: 50 * time.Millisecond,
 	})
 	if err != nil {

@@ -57,8 +57,8 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Watches(&v1alpha1.Segment{}, reconciling.Referrers(mgr.GetCache(), list, segmentIndex), settled).
 		Watches(&v1alpha1.Campaign{}, reconciling.Sharers(mgr.GetCache(), list, sendKeyIndex, sendKey), builder.WithPredicates(reconciling.Ended())).
 		WatchesRawSource(r.Tenants.Source(store.CampaignKind, reconciling.All(mgr.GetCache(), list))).
-		WithOptions(reconciling.Options()).
-		Complete(r)
+		WithOptions(reconciling.Options("Campaign")).
+		Complete(reconciling.Observed("Campaign", r))
 }
 
 func sendKey(o client.Object) string { return o.(*v1alpha1.Campaign).Spec.SendKey }

@@ -39,7 +39,7 @@ func (r *Reconciler) setupMarks(mgr ctrl.Manager) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("ledgermark").
 		For(&v1alpha1.CRMTenant{}, builder.WithPredicates(reconciling.Edited())).
-		WithOptions(reconciling.Options()).
+		WithOptions(reconciling.Options("CRMTenant")).
 		Complete(k)
 }
 

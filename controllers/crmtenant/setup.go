@@ -70,11 +70,11 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		WatchesMetadata(&corev1.Secret{}, ofOurs).
 		WatchesMetadata(&corev1.Secret{}, reconciling.Referrers(mgr.GetCache(), list, databaseSecretIndex)).
 		WatchesRawSource(r.Tenants.Source("CRMTenant", nil)).
-		WithOptions(reconciling.Options())
+		WithOptions(reconciling.Options("CRMTenant"))
 	if r.Workloads != nil {
 		watchWorkloads(b)
 	}
-	return b.Complete(r)
+	return b.Complete(reconciling.Observed("CRMTenant", r))
 }
 
 // tenantOf finds the tenant for whom a Secret is made, by its name: one that somebody else made in its place matters too.

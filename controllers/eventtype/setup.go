@@ -28,6 +28,6 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Named("eventtype").
 		For(&v1alpha1.EventType{}, builder.WithPredicates(reconciling.Edited())).
 		WatchesRawSource(r.Tenants.Source("EventType", reconciling.All(mgr.GetCache(), list))).
-		WithOptions(reconciling.Options()).
-		Complete(r)
+		WithOptions(reconciling.Options("EventType")).
+		Complete(reconciling.Observed("EventType", r))
 }

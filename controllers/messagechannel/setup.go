@@ -44,8 +44,8 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		For(&v1alpha1.MessageChannel{}, builder.WithPredicates(reconciling.Edited())).
 		WatchesMetadata(&corev1.Secret{}, reconciling.Referrers(mgr.GetCache(), list, secretIndex)).
 		WatchesRawSource(r.Tenants.Source(store.ChannelKind, reconciling.All(mgr.GetCache(), list))).
-		WithOptions(reconciling.Options()).
-		Complete(r)
+		WithOptions(reconciling.Options("MessageChannel")).
+		Complete(reconciling.Observed("MessageChannel", r))
 }
 
 func secretName(o client.Object) []string {

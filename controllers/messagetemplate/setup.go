@@ -44,6 +44,6 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		WatchesMetadata(&corev1.ConfigMap{}, reconciling.Referrers(mgr.GetCache(), list, configMapIndex)).
 		Watches(&v1alpha1.RecordType{}, reconciling.Neighbours(mgr.GetCache(), list), builder.WithPredicates(reconciling.Settled())).
 		WatchesRawSource(r.Tenants.Source("MessageTemplate", reconciling.All(mgr.GetCache(), list))).
-		WithOptions(reconciling.Options()).
-		Complete(r)
+		WithOptions(reconciling.Options("MessageTemplate")).
+		Complete(reconciling.Observed("MessageTemplate", r))
 }

@@ -24,6 +24,8 @@ type Recorder struct {
 	Client client.Client
 	Events events.EventRecorder
 	Clock  func() time.Time
+	// Ended is told how each pass ended, in one of Outcomes. It may be nil.
+	Ended func(outcome string)
 
 	counted sync.Map // types.UID → *pace
 }
@@ -129,6 +131,7 @@ func (p *Pass) patchFinalizers(ctx context.Context, change func(client.Object, s
 // End turns the way in which a pass ended into conditions, writes the status if it differs, publishes what happened, and
 // tells the queue how to go on.
 func (p *Pass) End(ctx context.Context, err error) (ctrl.Result, error) {
+	p.recorder.tell(ctx, err)
 	if gone(p.object) {
 		return ctrl.Result{}, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -17,10 +18,18 @@ import (
 	"github.com/tertulia-crm/tertulia/api/v1alpha1"
 )
 
-// Options are how every controller's queue works: few workers, because most of the work is SQL, and a back-off that ends
-// at half a minute, because what failed heals by itself and people wait for it.
-func Options() controller.Options {
+// Options are how the queue of every kind's controller works: few workers, because most of the work is SQL, and a back-off
+// that ends at half a minute, because what failed heals by itself and people wait for it. What a controller logs says which
+// object it is about, under the keys kind, namespace and name.
+func Options(kind string) controller.Options {
 	return controller.Options{
+		LogConstructor: func(request *reconcile.Request) logr.Logger {
+			log := ctrl.Log.WithValues("kind", kind)
+			if request != nil {
+				log = log.WithValues("namespace", request.Namespace, "name", request.Name)
+			}
+			return log
+		},
 		MaxConcurrentReconciles: 4,
 		RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](50*time.Millisecond, 30*time.Second),
 	}

@@ -28,6 +28,6 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Named("recordtype").
 		For(&v1alpha1.RecordType{}, builder.WithPredicates(reconciling.Edited())).
 		WatchesRawSource(r.Tenants.Source("RecordType", reconciling.All(mgr.GetCache(), list))).
-		WithOptions(reconciling.Options()).
-		Complete(r)
+		WithOptions(reconciling.Options("RecordType")).
+		Complete(reconciling.Observed("RecordType", r))
 }

@@ -34,6 +34,6 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Watches(&v1alpha1.RecordType{}, reconciling.Neighbours(mgr.GetCache(), list), settled).
 		Watches(&v1alpha1.EventType{}, reconciling.Neighbours(mgr.GetCache(), list), settled).
 		WatchesRawSource(r.Tenants.Source(store.SegmentKind, reconciling.All(mgr.GetCache(), list))).
-		WithOptions(reconciling.Options()).
-		Complete(r)
+		WithOptions(reconciling.Options("Segment")).
+		Complete(reconciling.Observed("Segment", r))
 }

@@ -71,6 +71,7 @@ func (r *Registry) poll(ctx context.Context, namespace string) {
 		// The server has failed over, or somebody has restored a backup.
 		r.Wake("CRMTenant", namespace, v1alpha1.TenantName)
 	}
+	r.compareClocks(limited, namespace, e.tenant)
 	for _, change := range changes {
 		r.Wake(change.Kind, namespace, change.Name)
 	}

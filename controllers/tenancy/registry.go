@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -23,6 +24,7 @@ import (
 	"github.com/tertulia-crm/tertulia/api/v1alpha1"
 	"github.com/tertulia-crm/tertulia/controllers/reconciling"
 	"github.com/tertulia-crm/tertulia/internal/store"
+	"github.com/tertulia-crm/tertulia/internal/tracing"
 )
 
 // Tenant is a namespace's tenant with its open database, as its owner.
@@ -53,6 +55,8 @@ type Registry struct {
 	namespace client.Reader // live: asked for a namespace when an object of it is deleted
 	interval  time.Duration
 
+	measured Measured
+
 	mu        sync.Mutex
 	entries   map[string]*entry // by namespace
 	listeners map[string]listener
@@ -68,6 +72,10 @@ type entry struct {
 	away, polling bool
 	// permitted is whether the database's ledger could be sent from when it was last looked at.
 	permitted bool
+	// observer is told how each round trip to the database ended.
+	observer *observer
+	// clockAt is when the database's clock was last compared with ours.
+	clockAt time.Time
 }
 
 // listener is the queue of a kind's controller.
@@ -81,6 +89,7 @@ type Options struct {
 	Reader       client.Reader // cached
 	LiveReader   client.Reader
 	PollInterval time.Duration // 0 means a second
+	Measured     Measured
 }
 
 // New makes a registry that knows no tenant.
@@ -89,7 +98,7 @@ func New(o Options) *Registry {
 		o.PollInterval = time.Second
 	}
 	return &Registry{
-		reader: o.Reader, namespace: o.LiveReader, interval: o.PollInterval,
+		reader: o.Reader, namespace: o.LiveReader, interval: o.PollInterval, measured: o.Measured,
 		entries: map[string]*entry{}, listeners: map[string]listener{},
 	}
 }
@@ -112,6 +121,7 @@ func (r *Registry) Tenant(ctx context.Context, namespace string) (Tenant, error)
 		if e.trouble != nil {
 			return Tenant{}, e.trouble
 		}
+		trace.SpanFromContext(ctx).SetAttributes(tracing.Tenant(e.tenant.ID))
 		return e.tenant, nil
 	}
 	tenant := &v1alpha1.CRMTenant{}
@@ -151,8 +161,9 @@ func (r *Registry) Connect(ctx context.Context, namespace string, place Place) (
 	if e, ok := r.entries[namespace]; ok && e.place == place && e.tenant.DB != nil {
 		return e.tenant.DB, nil
 	}
+	watch := &observer{}
 	db, err := store.Open(ctx, place.URL, store.Options{
-		Role: place.Role, ApplicationName: "tertulia-operator", MaxConns: tenantConnections, MaxIdle: spareIdle,
+		Observe: watch.observe, Role: place.Role, ApplicationName: "tertulia-operator", MaxConns: tenantConnections, MaxIdle: spareIdle,
 	})
 	if err != nil {
 		return nil, err
@@ -160,7 +171,7 @@ func (r *Registry) Connect(ctx context.Context, namespace string, place Place) (
 	if old, ok := r.entries[namespace]; ok && old.tenant.DB != nil {
 		go old.tenant.DB.Close() // waits for statements that are under way
 	}
-	r.entries[namespace] = &entry{tenant: Tenant{DB: db}, place: place, trouble: errOpening}
+	r.entries[namespace] = &entry{tenant: Tenant{DB: db}, place: place, trouble: errOpening, observer: watch}
 	return db, nil
 }
 
@@ -175,8 +186,13 @@ func (r *Registry) Open(ctx context.Context, namespace, id, timeZone string) {
 	}
 	tenant := Tenant{ID: id, TimeZone: timeZone, DB: e.tenant.DB}
 	news := e.trouble != nil || e.tenant != tenant
+	before := e.tenant.ID
 	e.tenant, e.trouble = tenant, nil
 	r.mu.Unlock()
+	if before != id {
+		r.gone(before)
+		r.opened(e.observer, id)
+	}
 	if news {
 		r.WakeAll(ctx, namespace)
 	}
@@ -220,6 +236,7 @@ func (r *Registry) Close(ctx context.Context, namespace string) (Place, bool) {
 	if e.tenant.DB != nil {
 		e.tenant.DB.Close()
 	}
+	r.gone(e.tenant.ID)
 	r.WakeAll(ctx, namespace)
 	return e.place, e.tenant.DB != nil
 }

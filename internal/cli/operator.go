@@ -15,6 +15,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
+	ctrlmetrics "sigs.k8s.io/controller-runtime/pkg/metrics"
 
 	"github.com/tertulia-crm/tertulia/controllers"
 	"github.com/tertulia-crm/tertulia/internal/credentials"
@@ -108,6 +109,11 @@ func runOperator(ctx context.Context, flags operatorFlags, out io.Writer) error 
 	}
 	if options.Workloads == nil {
 		options.Directory = &credentials.Directory{Root: flags.tenants}
+	}
+	options.Metrics = controllers.NewMetrics()
+	options.Metrics.BuildInfo(operatorComponent, version)
+	if err := ctrlmetrics.Registry.Register(options.Metrics.Set); err != nil {
+		return fmt.Errorf("register metrics: %w", err)
 	}
 	if _, err = controllers.Setup(mgr, options); err != nil {
 		return err

@@ -83,3 +83,11 @@ func (db *DB) Measure(ctx context.Context, interval time.Duration) (Measures, er
 	}
 	return m, nil
 }
+
+// Clock asks the database what time it is.
+func (db *DB) Clock(ctx context.Context) (at time.Time, err error) {
+	if err := db.Pool.QueryRow(ctx, "select clock_timestamp()").Scan(&at); err != nil {
+		return at, fmt.Errorf("read the database's clock: %w", err)
+	}
+	return at, nil
+}
