@@ -39,6 +39,7 @@ func (s *Server) registerAPI(mux *http.ServeMux, version string) {
 	s.registerContacts(api)
 	s.registerEvents(api)
 	s.registerTokens(api)
+	s.registerQuarantine(api)
 	describeImport(api.OpenAPI())
 	description, err := json.Marshal(api.OpenAPI())
 	if err != nil {

@@ -40,29 +40,35 @@ func requires(scopes ...string) []map[string][]string {
 
 // authorize answers the request unless its token is in force and has one of the scopes. It tells whether it has.
 func authorize(w http.ResponseWriter, r *http.Request, scopes []string) bool {
+	_, ok := identify(w, r, scopes)
+	return ok
+}
+
+// identify is authorize, and tells which token it is.
+func identify(w http.ResponseWriter, r *http.Request, scopes []string) (found store.Token, ok bool) {
 	token, ok := bearerToken(r)
 	if !ok {
 		refuseToken(w, `Bearer realm="tertulia"`, "Send a token in the header Authorization: Bearer ttl_….")
-		return false
+		return found, false
 	}
 	found, err := findToken(r.Context(), token)
 	if errors.Is(err, store.ErrNotFound) {
 		refuseToken(w, `Bearer realm="tertulia", error="invalid_token"`, "The token is unknown, expired or revoked.")
-		return false
+		return found, false
 	}
 	if err != nil {
 		status, detail := failure(r.Context(), err)
 		writeProblem(w, status, detail)
-		return false
+		return found, false
 	}
 	for _, scope := range append([]string{scopeAdmin}, scopes...) {
 		if slices.Contains(found.Scopes, scope) {
-			return true
+			return found, true
 		}
 	}
 	w.Header().Set("WWW-Authenticate", `Bearer realm="tertulia", error="insufficient_scope", scope="`+strings.Join(scopes, " ")+`"`)
 	writeProblem(w, http.StatusForbidden, "The token lacks the scope "+strings.Join(scopes, " or ")+".")
-	return false
+	return found, false
 }
 
 func refuseToken(w http.ResponseWriter, challenge, detail string) {
@@ -91,7 +97,16 @@ func authorizeOperation(ctx huma.Context, next func(huma.Context)) {
 	for _, alternative := range ctx.Operation().Security {
 		scopes = append(scopes, alternative[bearer]...)
 	}
-	if r, w := humago.Unwrap(ctx); authorize(w, r, scopes) {
-		next(ctx)
+	r, w := humago.Unwrap(ctx)
+	if token, ok := identify(w, r, scopes); ok {
+		next(huma.WithValue(ctx, tokenKey{}, token.Name))
 	}
+}
+
+type tokenKey struct{}
+
+// tokenName is the name of the token that an operation was called with.
+func tokenName(ctx context.Context) string {
+	name, _ := ctx.Value(tokenKey{}).(string)
+	return name
 }
