@@ -40,6 +40,7 @@ func (s *Server) registerAPI(mux *http.ServeMux, version string) {
 	s.registerEvents(api)
 	s.registerTokens(api)
 	s.registerQuarantine(api)
+	s.registerDiagnosis(api, version)
 	describeImport(api.OpenAPI())
 	description, err := json.Marshal(api.OpenAPI())
 	if err != nil {
