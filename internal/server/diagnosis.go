@@ -28,21 +28,21 @@ type diagnosisBody struct {
 }
 
 type diagnosisTable struct {
-	Name         string     `json:"name"`
+	Name         string     `json:"name" doc:"The table."`
 	Rows         int64      `json:"rows" doc:"PostgreSQL's estimate, 0 before the first one."`
 	Dead         int64      `json:"dead" doc:"Rows that wait to be vacuumed."`
 	Bytes        int64      `json:"bytes" doc:"With indexes."`
-	Partitions   int64      `json:"partitions"`
+	Partitions   int64      `json:"partitions" doc:"How many partitions it has."`
 	LastVacuumed *time.Time `json:"last_vacuumed,omitempty" doc:"Of the partition that has waited longest; absent where one never was."`
-	LastAnalyzed *time.Time `json:"last_analyzed,omitempty"`
+	LastAnalyzed *time.Time `json:"last_analyzed,omitempty" doc:"Of the partition that has waited longest; absent where one never was."`
 }
 
 type diagnosisAlive struct {
-	ID      string  `json:"id"`
-	Kind    string  `json:"kind" enum:"worker,server"`
-	Version string  `json:"version"`
+	ID      string  `json:"id" doc:"Of one start of one process."`
+	Kind    string  `json:"kind" enum:"worker,server" doc:"What it does."`
+	Version string  `json:"version" doc:"Of the program."`
 	Digest  string  `json:"digest" doc:"Of the credentials that it uses."`
-	Uptime  float64 `json:"uptime_seconds"`
+	Uptime  float64 `json:"uptime_seconds" doc:"Since it began."`
 	Silent  float64 `json:"silent_seconds" doc:"Since it last said that it is there."`
 }
 
