@@ -47,7 +47,11 @@ func failure(ctx context.Context, err error) (status int, detail string) {
 	case store.IsUnavailable(err), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return http.StatusServiceUnavailable, detailUnavailable
 	}
-	logr.FromContextOrDiscard(ctx).Error(store.Brief(err), "Request failed")
+	log := logr.FromContextOrDiscard(ctx)
+	if t := tenantOf(ctx); t != nil {
+		log = log.WithValues("tenant", t.id)
+	}
+	log.Error(store.Brief(err), "Request failed")
 	return http.StatusInternalServerError, detailInternal
 }
 

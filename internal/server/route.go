@@ -71,22 +71,22 @@ func (s *Server) serveTenant(w http.ResponseWriter, r *http.Request, t *tenant, 
 	}
 	u := *r.URL
 	u.Path, u.RawPath = unescaped, escaped
-	ctx := context.WithValue(r.Context(), tenantKey{}, t)
-	r = r.WithContext(ctx)
+	r = r.WithContext(context.WithValue(r.Context(), tenantKey{}, t))
 	r.URL = &u
 	_, pattern := inner.Handler(r)
 	noteRoute(w, t.id, pattern)
-	switch pattern {
-	case "":
+	if pattern == "" {
 		s.refuse(w, r, inner)
 		return
-	case importPattern:
-	default:
-		ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-		defer cancel()
-		r = r.WithContext(ctx)
 	}
-	inner.ServeHTTP(w, r)
+	ctx, span := startSpan(r, t, pattern)
+	defer endSpan(span, w)
+	if pattern != importPattern {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, requestTimeout)
+		defer cancel()
+	}
+	inner.ServeHTTP(w, r.WithContext(ctx))
 }
 
 // refuse answers a path or a method that is not there, as a problem like every other error.
@@ -135,7 +135,7 @@ func (s *Server) guard(next http.Handler) http.Handler {
 func (s *Server) answerPanic(w *recorder, failure any) {
 	// What failed is named by type only: its text may repeat what the request held.
 	s.log.Error(errors.New("panic while answering a request"), "Recovered",
-		"route", w.route, "type", fmt.Sprintf("%T", failure), "stack", string(debug.Stack()))
+		"tenant", w.tenant, "route", w.route, "type", fmt.Sprintf("%T", failure), "stack", string(debug.Stack()))
 	if w.status == 0 {
 		writeProblem(w, http.StatusInternalServerError, "The server failed. The failure has been logged.")
 	}

@@ -139,6 +139,7 @@ func findLink(r *http.Request) (sendID, contactID int64, subscription store.Subs
 	if err != nil {
 		return 0, 0, subscription, pageUnknown
 	}
+	linkSend(ctx, t, sendID)
 	subscription, err = t.db.FindSubscription(ctx, sendID, contactID)
 	switch {
 	case errors.Is(err, store.ErrNotFound):

@@ -26,6 +26,8 @@ type OpenSend struct {
 	// SegmentsChangedAt is when the membership of one of them last changed; the zero time before.
 	SegmentsChangedAt time.Time
 	Facts             campaign.Facts
+	// Traceparent is the span in which the send was declared; "" where nobody recorded one.
+	Traceparent string
 }
 
 // OpenSends lists the sends that are not at their end, and those Completed that have open rows again because an outcome
@@ -35,7 +37,7 @@ func (db *DB) OpenSends(ctx context.Context) ([]OpenSend, error) {
 		select s.id, s.send_key, s.campaign, s.state, coalesce(s.message, ''), s.segments || s.exclude,
 			(select max(g.changed_at) from segment g where g.name = any (s.segments || s.exclude)),
 			s.starts_at, s.deadline, not `+sendUnstopped+`, s.max_recipients,
-			exists (select from send_chunk c where c.send_id = s.id and c.open)
+			exists (select from send_chunk c where c.send_id = s.id and c.open), coalesce(s.traceparent, '')
 		from send s cross join tenant
 		where s.state in ('Scheduled', 'Freezing', 'Sending', 'Held')
 			or (s.state = 'Completed' and s.id in (select send_id from send_chunk where open))
@@ -48,7 +50,7 @@ func (db *DB) OpenSends(ctx context.Context) ([]OpenSend, error) {
 		var changed *time.Time
 		var open bool
 		err := row.Scan(&s.ID, &s.SendKey, &s.Campaign, &s.State, &s.Message, &s.Segments, &changed,
-			&s.Facts.StartsAt, &s.Facts.Deadline, &s.Facts.Stopped, &s.Facts.MaxRecipients, &open)
+			&s.Facts.StartsAt, &s.Facts.Deadline, &s.Facts.Stopped, &s.Facts.MaxRecipients, &open, &s.Traceparent)
 		s.SegmentsChangedAt = valueOf(changed)
 		if open {
 			s.Facts.Open = 1 // at least; deciding needs no more

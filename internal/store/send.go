@@ -10,6 +10,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/tertulia-crm/tertulia/internal/campaign"
+	"github.com/tertulia-crm/tertulia/internal/tracing"
 )
 
 // SendConfig is what a campaign declares of one send.
@@ -135,11 +136,12 @@ func readSend(ctx context.Context, q sendReader, key, occurrence, locking string
 func insertSend(ctx context.Context, tx pgx.Tx, c SendConfig) (AppliedSend, error) {
 	var id int64
 	err := tx.QueryRow(ctx, `
-		insert into send (send_key, occurrence, campaign, purpose, channel, segments, exclude, max_recipients, variants, starts_at, deadline, suspended)
-		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+		insert into send (send_key, occurrence, campaign, purpose, channel, segments, exclude, max_recipients, variants, starts_at, deadline, suspended,
+			traceparent)
+		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, nullif($13, ''))
 		on conflict (send_key, occurrence) do nothing returning id`,
 		c.SendKey, c.Occurrence, c.Campaign, c.Purpose, c.Channel, orEmpty(c.Segments), orEmpty(c.Exclude), c.MaxRecipients, c.Variants,
-		c.StartsAt, c.Deadline, c.Suspended).Scan(&id)
+		c.StartsAt, c.Deadline, c.Suspended, tracing.Parent(ctx)).Scan(&id)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return AppliedSend{}, nil
 	}

@@ -24,6 +24,21 @@ type SendJob struct {
 	Tenant     Tenant
 	LinkKey    []byte
 	Attributes []crm.Attribute
+	// Traceparent is the span in which the send was declared; "" where nobody recorded one.
+	Traceparent string
+}
+
+// SendTrace reads whose send this is and the span in which it was declared ("" where nobody recorded one), for a span of
+// something that follows from it. It returns ErrNotFound where there is no such send.
+func (db *DB) SendTrace(ctx context.Context, sendID int64) (campaign, traceparent string, err error) {
+	err = db.Pool.QueryRow(ctx, "select campaign, coalesce(traceparent, '') from send where id = $1", sendID).Scan(&campaign, &traceparent)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return "", "", ErrNotFound
+	}
+	if err != nil {
+		return "", "", fmt.Errorf("read the trace of send %d: %w", sendID, err)
+	}
+	return campaign, traceparent, nil
 }
 
 // LoadSendJob reads what is needed to write the messages of a send. It returns ErrNotFound when the send was never
@@ -38,8 +53,8 @@ func (db *DB) LoadSendJob(ctx context.Context, sendID int64) (SendJob, error) {
 
 func (db *DB) loadSendJob(ctx context.Context, job *SendJob) error {
 	var channel string
-	err := db.Pool.QueryRow(ctx, "select send_key, campaign, channel, frozen_at, variants from send where id = $1 and frozen_at is not null", job.ID).
-		Scan(&job.SendKey, &job.Campaign, &channel, &job.FrozenAt, &job.Variants)
+	err := db.Pool.QueryRow(ctx, "select send_key, campaign, channel, frozen_at, variants, coalesce(traceparent, '') from send where id = $1 and frozen_at is not null", job.ID).
+		Scan(&job.SendKey, &job.Campaign, &channel, &job.FrozenAt, &job.Variants, &job.Traceparent)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return ErrNotFound
 	}

@@ -24,6 +24,7 @@ const (
 	tenantKey   = attribute.Key("tenant")
 	campaignKey = attribute.Key("campaign")
 	channelKey  = attribute.Key("channel")
+	segmentKey  = attribute.Key("segment")
 	kindKey     = attribute.Key("kind")
 )
 
@@ -36,9 +37,17 @@ func Campaign(name string) attribute.KeyValue { return campaignKey.String(name) 
 // Channel names a MessageChannel.
 func Channel(name string) attribute.KeyValue { return channelKey.String(name) }
 
+// Segment names a Segment.
+func Segment(name string) attribute.KeyValue { return segmentKey.String(name) }
+
 // Object names an object of the API server.
 func Object(kind, namespace, name string) []attribute.KeyValue {
 	return []attribute.KeyValue{kindKey.String(kind), attribute.String("namespace", namespace), attribute.String("name", name)}
+}
+
+// Sending names a chunk of a send.
+func Sending(tenant, campaign, channel string, chunk int) []attribute.KeyValue {
+	return []attribute.KeyValue{Tenant(tenant), Campaign(campaign), Channel(channel), attribute.Int("chunk", chunk)}
 }
 
 // Count is a number of things, such as of messages by outcome.
@@ -52,6 +61,11 @@ func Start(ctx context.Context, name string, attributes ...attribute.KeyValue) (
 // StartClient is Start for a call of another program.
 func StartClient(ctx context.Context, name string, attributes ...attribute.KeyValue) (context.Context, trace.Span) {
 	return otel.Tracer(scope).Start(ctx, name, trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(attributes...))
+}
+
+// StartServer is Start for what another program asked for.
+func StartServer(ctx context.Context, name string, attributes ...attribute.KeyValue) (context.Context, trace.Span) {
+	return otel.Tracer(scope).Start(ctx, name, trace.WithSpanKind(trace.SpanKindServer), trace.WithAttributes(attributes...))
 }
 
 // StartLinked begins a trace of its own that is linked with another.

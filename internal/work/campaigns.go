@@ -9,6 +9,7 @@ import (
 
 	"github.com/tertulia-crm/tertulia/internal/campaign"
 	"github.com/tertulia-crm/tertulia/internal/store"
+	"github.com/tertulia-crm/tertulia/internal/tracing"
 )
 
 // freezeBackoff is how long a send whose audience cannot be frozen waits before its segments are evaluated again.
@@ -119,7 +120,9 @@ func (l *campaignLoop) freeze(ctx context.Context, s store.OpenSend) error {
 }
 
 // freezeLocked evaluates the segments of a send as of now and writes its audience into the ledger.
-func (l *campaignLoop) freezeLocked(ctx context.Context, s store.OpenSend) error {
+func (l *campaignLoop) freezeLocked(ctx context.Context, s store.OpenSend) (err error) {
+	ctx, span := tracing.Start(tracing.Under(ctx, s.Traceparent), "freeze", tracing.Tenant(l.id), tracing.Campaign(s.Campaign))
+	defer func() { endSpan(span, err) }()
 	if s.State != campaign.Freezing {
 		if err := l.move(ctx, s, campaign.Freezing, ""); err != nil {
 			return err

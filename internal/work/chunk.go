@@ -10,6 +10,7 @@ import (
 	"github.com/tertulia-crm/tertulia/internal/campaign"
 	"github.com/tertulia-crm/tertulia/internal/deliver"
 	"github.com/tertulia-crm/tertulia/internal/store"
+	"github.com/tertulia-crm/tertulia/internal/tracing"
 )
 
 const (
@@ -69,12 +70,15 @@ func (r *chunkRun) run(ctx, drain context.Context) {
 // commit commits the next micro-batch with the outcomes so far. more is false when this worker must not go on with the
 // chunk.
 func (r *chunkRun) commit(drain context.Context, limit int) (batch store.Batch, more bool) {
-	ctx, cancel := context.WithTimeout(drain, writeTimeout)
+	ctx, span := tracing.Start(drain, "commit intents")
+	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
 	limit = min(limit, len(r.rows))
 	batch, err := r.db.CommitBatch(ctx, store.BatchRequest{
 		Lease: r.lease, Settlements: r.known, Rows: r.rows[:limit], Attributes: r.job.Attributes,
 	})
+	span.SetAttributes(tracing.Count("intents", len(batch.Recipients)), tracing.Count("outcomes", len(r.known)), tracing.Count("skipped", batch.Skipped))
+	endSpan(span, err)
 	switch {
 	case errors.Is(err, store.ErrCommitUnknown):
 		// The recipients were not handed anything. Should the commit have happened, their intents are undone; should
@@ -126,6 +130,7 @@ func outcomeLabel(s store.Settlement) string {
 // handOver writes the messages of a batch and hands them over, in the background.
 func (r *chunkRun) handOver(ctx context.Context, batch store.Batch, judged time.Time) {
 	r.inFlight++
+	ctx, span := tracing.Start(ctx, "hand over", tracing.Channel(r.channel.name))
 	go func() {
 		settlements, messages, attempts := r.write(batch)
 		switch {
@@ -151,6 +156,7 @@ func (r *chunkRun) handOver(ctx context.Context, batch store.Batch, judged time.
 				settlements = append(settlements, r.settle(a, result))
 			}
 		}
+		endHandOver(span, settlements)
 		r.o.Metrics.BatchSeconds.WithLabelValues(r.id, r.channel.name).Observe(time.Since(judged).Seconds())
 		r.done <- settlements
 	}()

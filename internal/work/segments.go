@@ -8,6 +8,7 @@ import (
 
 	"github.com/tertulia-crm/tertulia/internal/segment"
 	"github.com/tertulia-crm/tertulia/internal/store"
+	"github.com/tertulia-crm/tertulia/internal/tracing"
 )
 
 // segmentLoop keeps the memberships of a tenant current.
@@ -38,7 +39,9 @@ func (l *segmentLoop) round(ctx context.Context) error {
 	return failed
 }
 
-func (l *segmentLoop) evaluate(ctx context.Context, name string, reason segment.Reason) error {
+func (l *segmentLoop) evaluate(ctx context.Context, name string, reason segment.Reason) (err error) {
+	ctx, span := tracing.Start(ctx, "evaluate segment", tracing.Tenant(l.id), tracing.Segment(name))
+	defer func() { endSpan(span, err) }()
 	began := l.o.Now()
 	result, err := l.db.EvaluateSegment(ctx, name)
 	if errors.Is(err, store.ErrNotFound) {

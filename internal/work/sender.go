@@ -153,6 +153,8 @@ func (s *sender) work(ctx, drain context.Context, c *channel, lease store.Lease)
 		return
 	}
 	defer c.doneWith(used)
+	ctx, drain, span := s.startChunk(ctx, drain, j, lease)
+	defer span.End()
 	run := &chunkRun{
 		sender: s, channel: c, job: j, transport: used, lease: lease, rows: rows,
 		log: log.WithValues("campaign", j.Campaign, "channel", c.name, "chunk", lease.Chunk),
