@@ -45,11 +45,12 @@ func planNetworkPolicy(object *v1alpha1.CRMTenant, w *Workloads, c component) *n
 		spec.WithIngress(networkingac.NetworkPolicyIngressRule().
 			WithPorts(portOf(corev1.ProtocolTCP, intstr.FromString(httpName))).WithFrom(namespaces(w.HTTPFrom)...))
 	}
-	// A rule without a peer would let everybody in.
-	if len(w.MetricsFrom) > 0 {
-		spec.WithIngress(networkingac.NetworkPolicyIngressRule().
-			WithPorts(portOf(corev1.ProtocolTCP, intstr.FromString(metricsName))).WithFrom(namespaces(w.MetricsFrom)...))
+	scrapers := namespaces(w.MetricsFrom)
+	if len(scrapers) == 0 {
+		scrapers = nowhere() // a rule without a peer would let everybody in
 	}
+	spec.WithIngress(networkingac.NetworkPolicyIngressRule().
+		WithPorts(portOf(corev1.ProtocolTCP, intstr.FromString(metricsName))).WithFrom(scrapers...))
 	return networkingac.NetworkPolicy(c.name(), object.Namespace).WithLabels(labels(object, c)).WithOwnerReferences(owner(object)).WithSpec(spec)
 }
 
@@ -61,6 +62,15 @@ func namespaces(names []string) []*networkingac.NetworkPolicyPeerApplyConfigurat
 	named := metaac.LabelSelectorRequirement().WithKey(corev1.LabelMetadataName).WithOperator("In").WithValues(names...)
 	return []*networkingac.NetworkPolicyPeerApplyConfiguration{
 		networkingac.NetworkPolicyPeer().WithNamespaceSelector(metaac.LabelSelector().WithMatchExpressions(named)),
+	}
+}
+
+// nowhere is a peer that no pod is: every namespace has this label. A rule that lets nobody in keeps the list of rules ours
+// where it would be empty, so that one which somebody adds is taken away.
+func nowhere() []*networkingac.NetworkPolicyPeerApplyConfiguration {
+	nameless := metaac.LabelSelectorRequirement().WithKey(corev1.LabelMetadataName).WithOperator("DoesNotExist")
+	return []*networkingac.NetworkPolicyPeerApplyConfiguration{
+		networkingac.NetworkPolicyPeer().WithNamespaceSelector(metaac.LabelSelector().WithMatchExpressions(nameless)),
 	}
 }
 
