@@ -23,7 +23,7 @@ type drill struct {
 // drills in the order in which they are run. The first one is what everything else stands on; those that lose a worker's word
 // come early, because their messages are looked at again at the end, when no reply can come any more.
 var drills = []drill{
-	example, workerKilled, workerDeleted, operatorKilled, apiServerAway, databaseRestarted, databaseCrashed, upgraded, reapplied,
+	example, workerKilled, workerDeleted, operatorKilled, apiServerAway, databaseRestarted, databaseCrashed, upgraded, reapplied, apart,
 	uninstalled, etcdWiped, swept,
 }
 
@@ -63,17 +63,18 @@ func (s *stage) runAll(ctx context.Context, chosen []drill) []*result {
 		results = append(results, r)
 		s.show.say("")
 		s.show.begin("%s: %s", d.name, d.done)
+		begun := time.Now()
 		err := d.run(ctx, s, r)
 		if err == nil {
 			err = s.healthy(ctx)
 		}
-		r.Took = time.Since(s.show.scene)
+		r.Seconds = time.Since(begun).Seconds()
 		if err == nil {
-			s.show.done("held: %d planned, %d received, %d ambiguous", r.Planned, r.Received, r.Ambiguous)
+			s.show.note("held: %d planned, %d received, %d ambiguous, %d still open (%.0f s)", r.Planned, r.Received, r.Ambiguous, r.Pending, r.Seconds)
 			continue
 		}
 		r.Verdict, r.Trouble = broken, err.Error()
-		s.show.done("BROKEN: %v", err)
+		s.show.note("BROKEN: %v (%.0f s)", err, r.Seconds)
 		if ctx.Err() != nil {
 			break
 		}
@@ -127,27 +128,32 @@ func (s *stage) tellTrouble(ctx context.Context, drill string) {
 			s.show.say("%s", indent(text))
 		}
 	}
-	for _, namespace := range []string{system, velo} {
+	for _, namespace := range []string{system, velo, rival} {
 		for _, component := range []string{"operator", "worker", "server"} {
-			pods, err := s.pods(ctx, namespace, component)
-			if err != nil {
-				s.show.note("%v", err)
-				continue
-			}
-			for _, pod := range pods {
-				for _, previous := range []bool{false, true} {
-					text, err := s.logs(ctx, namespace, pod.Name, 500, previous)
-					if err != nil {
-						continue // there is no earlier container, or none yet
-					}
-					name := fmt.Sprintf("%s.%s.previous=%t.log", namespace, pod.Name, previous)
-					keep(name, text)
-					s.show.say("%s\n%s", name, indent(lastLines(text, 12)))
-				}
-			}
+			s.tellLogs(ctx, namespace, component, keep)
 		}
 	}
 	s.show.note("All of it is in %s", relative(folder))
+}
+
+// tellLogs keeps the logs of a component's pods, of containers that were restarted too, and prints their ends.
+func (s *stage) tellLogs(ctx context.Context, namespace, component string, keep func(name, text string)) {
+	pods, err := s.pods(ctx, namespace, component)
+	if err != nil {
+		s.show.note("%v", err)
+		return
+	}
+	for _, pod := range pods {
+		for _, previous := range []bool{false, true} {
+			text, err := s.logs(ctx, namespace, pod.Name, 500, previous)
+			if err != nil {
+				continue // there is no earlier container, or none yet
+			}
+			name := fmt.Sprintf("%s.%s.previous=%t.log", namespace, pod.Name, previous)
+			keep(name, text)
+			s.show.say("%s\n%s", name, indent(lastLines(text, 12)))
+		}
+	}
 }
 
 func lastLines(text string, n int) string {

@@ -107,7 +107,7 @@ var etcdWiped = drill{
 	name: "etcd-wiped",
 	done: "etcd's data is deleted; everything is installed and applied again, against the same database",
 	run: func(ctx context.Context, s *stage, r *result) error {
-		// The kubelet ends pods that nobody asks for any more. It gives them their time, but a second kubelet does not know how long.
+		// The kubelet ends pods that nobody asks for any more, and gives them a second, as it cannot know how long they were to have.
 		return s.sendDisturbed(ctx, r, disturbance{perSecond: 50, mayLose: workers * perKill, do: func(ctx context.Context) error {
 			return s.wipe(ctx, r.Drill)
 		}})

@@ -37,6 +37,7 @@ func (s *stage) upgrade(ctx context.Context, sendKey string) error {
 	if _, err := s.helm(ctx, append([]string{"upgrade", release, chart}, helmValues(secondRelease)...)...); err != nil {
 		return err
 	}
+	s.second = chart // whoever installs again installs this one: a release is not taken back
 	if err := s.awaitRelease(ctx, secondRelease); err != nil {
 		return err
 	}

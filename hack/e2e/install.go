@@ -33,7 +33,7 @@ const restricted = "pod-security.kubernetes.io/enforce: restricted"
 
 // installChart makes the operator's namespace and Secret and installs the chart, as docs/platform.md tells.
 func (s *stage) installChart(ctx context.Context) error {
-	s.show.begin("helm install %s charts/tertulia", release)
+	s.show.note("helm install %s %s", release, relative(s.chart()))
 	manifest := fmt.Sprintf(`
 apiVersion: v1
 kind: Namespace
@@ -47,13 +47,13 @@ stringData: {url: %[3]q}
 	if err := s.apply(ctx, manifest); err != nil {
 		return err
 	}
-	if _, err := s.helm(ctx, append([]string{"install", release, "charts/tertulia"}, helmValues(firstRelease)...)...); err != nil {
+	if _, err := s.helm(ctx, append([]string{"install", release, s.chart()}, helmValues(s.tag())...)...); err != nil {
 		return err
 	}
 	if err := s.awaitPods(ctx, system, "operator", operators); err != nil {
 		return err
 	}
-	s.show.done("%d operators are ready", operators)
+	s.show.note("%d operators are ready", operators)
 	return nil
 }
 

@@ -100,7 +100,8 @@ func await(ctx context.Context, atMost time.Duration, ask func(context.Context) 
 // pods lists the pods of one component (worker, server) of a namespace that are not on their way out.
 func (s *stage) pods(ctx context.Context, namespace, component string) ([]corev1.Pod, error) {
 	var list corev1.PodList
-	err := s.client.List(ctx, &list, client.InNamespace(namespace), client.MatchingLabels{"app.kubernetes.io/name": "tertulia", "app.kubernetes.io/component": component})
+	ours := client.MatchingLabels{"app.kubernetes.io/name": "tertulia", "app.kubernetes.io/component": component}
+	err := s.client.List(ctx, &list, client.InNamespace(namespace), ours)
 	if err != nil {
 		return nil, fmt.Errorf("list the pods of %s in %s: %w", component, namespace, err)
 	}

@@ -14,6 +14,9 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/go-logr/logr"
+	"sigs.k8s.io/controller-runtime/pkg/log"
+
 	"github.com/tertulia-crm/tertulia/internal/local/node"
 )
 
@@ -26,6 +29,7 @@ type options struct {
 }
 
 func main() {
+	log.SetLogger(logr.Discard()) // what a client of the API server has to say is in the errors that it returns
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := run(ctx); err != nil {
@@ -88,7 +92,8 @@ func play(ctx context.Context, o options, chosen []drill) (err error) {
 	show.say("\n%s", report.table())
 	show.say("Written to %s and %s.", relative(s.path("results", markdownFile)), relative(s.path("results", jsonFile)))
 	if o.stay {
-		show.say("\nEverything stays up until Ctrl-C:\n  export KUBECONFIG=%s PATH=%s:$PATH", s.node.ControlPlane().Kubeconfig(), filepath.Dir(s.node.ControlPlane().Kubectl()))
+		plane := s.node.ControlPlane()
+		show.say("\nEverything stays up until Ctrl-C:\n  export KUBECONFIG=%s PATH=%s:$PATH", plane.Kubeconfig(), filepath.Dir(plane.Kubectl()))
 		<-ctx.Done()
 	}
 	return report.failure()

@@ -27,7 +27,9 @@ func newReport(results []*result, took time.Duration) report {
 	return report{On: time.Now().UTC().Format(time.DateOnly), Took: took.Round(time.Second).String(), Results: results}
 }
 
-var columns = []string{"drill", "what was done", "disturbed", "planned", "received", "sent", "failed", "ambiguous", "skipped", "pending", "duplicates", "verdict"}
+var columns = []string{
+	"drill", "what was done", "disturbed", "planned", "received", "sent", "failed", "ambiguous", "skipped", "pending", "duplicates", "verdict",
+}
 
 func (r *result) cells() []string {
 	cells := []string{r.Drill, r.Done, r.Disturbed}

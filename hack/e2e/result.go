@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/tertulia-crm/tertulia/api/v1alpha1"
 )
@@ -16,20 +15,20 @@ const (
 
 // result is what a drill showed. Its numbers are messages: those of the ledger, Received the mailbox's.
 type result struct {
-	Drill      string        `json:"drill"`
-	Done       string        `json:"done"`
-	Disturbed  string        `json:"disturbed,omitempty"` // from which message to which
-	Planned    int64         `json:"planned"`
-	Received   int64         `json:"received"`
-	Sent       int64         `json:"sent"`
-	Failed     int64         `json:"failed"`
-	Ambiguous  int64         `json:"ambiguous"`
-	Skipped    int64         `json:"skipped"`
-	Pending    int64         `json:"pending"`
-	Duplicates int64         `json:"duplicates"`
-	Verdict    string        `json:"verdict"`
-	Trouble    string        `json:"trouble,omitempty"`
-	Took       time.Duration `json:"tookNanoseconds"`
+	Drill      string  `json:"drill"`
+	Done       string  `json:"done"`
+	Disturbed  string  `json:"disturbed,omitempty"` // from which message to which
+	Planned    int64   `json:"planned"`
+	Received   int64   `json:"received"`
+	Sent       int64   `json:"sent"`
+	Failed     int64   `json:"failed"`
+	Ambiguous  int64   `json:"ambiguous"`
+	Skipped    int64   `json:"skipped"`
+	Pending    int64   `json:"pending"`
+	Duplicates int64   `json:"duplicates"`
+	Verdict    string  `json:"verdict"`
+	Trouble    string  `json:"trouble,omitempty"`
+	Seconds    float64 `json:"seconds"`
 
 	object  string // the campaign's name, where it is not the drill's
 	mayLose int64
@@ -68,9 +67,16 @@ func (r *result) compare(found mail, want map[string]bool, mayLose int64) error 
 	if found.mails < r.Sent || found.mails > r.Sent+unknown {
 		complain("%d count as sent and %d have no known outcome, and %d mails came", r.Sent, unknown, found.mails)
 	}
-	if want == nil {
-		return errors.Join(errs...)
+	if want != nil {
+		errs = append(errs, r.comparePeople(found, want))
 	}
+	return errors.Join(errs...)
+}
+
+// comparePeople says who was forgotten and who should not have been written to, in numbers.
+func (r *result) comparePeople(found mail, want map[string]bool) error {
+	var errs []error
+	complain := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	if reachable := r.Planned - r.Skipped; reachable != int64(len(want)) {
 		complain("%d were to be written to, and it should be %d", reachable, len(want))
 	}
@@ -85,7 +91,7 @@ func (r *result) compare(found mail, want map[string]bool, mayLose int64) error 
 			strangers++
 		}
 	}
-	if forgotten > unknown {
+	if unknown := r.Ambiguous + r.Pending; forgotten > unknown {
 		complain("%d people got nothing, and only %d messages have no known outcome", forgotten, unknown)
 	}
 	if strangers > 0 {

@@ -37,6 +37,7 @@ type stage struct {
 	client client.Client
 	kube   kubernetes.Interface
 	people *invent.Population
+	second string    // the chart of the second release, once it is installed
 	open   []*result // drills with intents whose outcome is not known yet
 }
 
@@ -126,6 +127,21 @@ func (s *stage) lower(ctx context.Context) error {
 		errs = append(errs, s.node.Stop(ctx))
 	}
 	return errors.Join(errs...)
+}
+
+// chart and tag are of the release that is installed.
+func (s *stage) chart() string {
+	if s.second != "" {
+		return s.second
+	}
+	return "charts/tertulia"
+}
+
+func (s *stage) tag() string {
+	if s.second != "" {
+		return secondRelease
+	}
+	return firstRelease
 }
 
 // perSecond makes the mailbox so slow that the tenant's workers together deliver about so many messages a second.

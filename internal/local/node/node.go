@@ -56,6 +56,9 @@ type Node struct {
 	plane    *controlplane.ControlPlane
 	binaries binaries.NodeSet
 	programs supervise.Group
+	enforcer *enforcer // nil where network policies are not enforced
+	enforce  bool
+	log      logr.Logger
 }
 
 // Start runs a control plane and a node, and returns when the node is ready for pods. What an earlier node left behind, one
@@ -75,7 +78,7 @@ func Start(ctx context.Context, o Options) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{dir: dir(absolute), lock: lock}
+	n := &Node{dir: dir(absolute), lock: lock, enforce: o.EnforceNetworkPolicies, log: o.Log}
 	n.programs.Log = o.Log
 	if err := n.start(ctx, o); err != nil {
 		return nil, errors.Join(fmt.Errorf("start a node: %w", err), n.Stop(context.WithoutCancel(ctx)))
@@ -177,12 +180,24 @@ func (n *Node) startPrograms(ctx context.Context) error {
 	if err := n.ImportImage(ctx, archive); err != nil {
 		return err
 	}
-	for _, start := range []func(context.Context) error{n.startScheduler, n.startKubelet, n.startProxy, n.awaitReady} {
+	return n.join(ctx)
+}
+
+// join starts what remembers the cluster's objects, and waits until the node is one of them.
+func (n *Node) join(ctx context.Context) error {
+	for _, start := range []func(context.Context) error{n.startScheduler, n.startKubelet, n.startProxy, n.awaitReady, n.startEnforcer} {
 		if err := start(ctx); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (n *Node) startEnforcer(ctx context.Context) (err error) {
+	if n.enforce {
+		n.enforcer, err = startEnforcer(ctx, n.plane.Config(), n.log)
+	}
+	return err
 }
 
 // awaitReady waits until the kubelet that was just started has said that the node is ready: what an earlier one said may
@@ -238,23 +253,20 @@ func (n *Node) Logs() string { return n.dir.logs() }
 // Rejoin restarts what remembers the cluster's objects and registers the node again, after etcd was wiped: the controller
 // manager, scheduler, kubelet and proxy. Containers run on until the kubelet finds that nobody asks for them.
 func (n *Node) Rejoin(ctx context.Context) error {
+	n.enforcer.stop()
 	if err := n.programs.Stop(ctx, kubelet, proxy, scheduler); err != nil {
 		return err
 	}
 	if err := n.plane.RestartControllers(ctx); err != nil {
 		return err
 	}
-	for _, start := range []func(context.Context) error{n.startScheduler, n.startKubelet, n.startProxy, n.awaitReady} {
-		if err := start(ctx); err != nil {
-			return err
-		}
-	}
-	return nil
+	return n.join(ctx)
 }
 
 // Stop ends every program and every container, and takes away devices, mounts and control groups. Logs and the control plane's
 // data stay in the directory. It may be called again.
 func (n *Node) Stop(ctx context.Context) error {
+	n.enforcer.stop()
 	errs := []error{n.programs.Stop(ctx, scheduler, proxy, kubelet, containerd)}
 	if n.plane != nil {
 		errs = append(errs, n.plane.Stop(ctx))
