@@ -97,10 +97,8 @@ func (s *stage) settle(ctx context.Context, r *result, want map[string]bool, may
 	if err := s.note(ctx, r); err != nil {
 		return err
 	}
-	if r.Pending > 0 { // intents of workers that are gone: they become ambiguous when no reply can come any more
-		r.mayLose = mayLose
-		s.open = append(s.open, r)
-	}
+	r.mayLose = mayLose
+	s.sends = append(s.sends, r)
 	if err := r.compare(s.received(r.Drill), want, mayLose); err != nil {
 		return err
 	}

@@ -23,8 +23,8 @@ type drill struct {
 // drills in the order in which they are run. The first one is what everything else stands on; those that lose a worker's word
 // come early, because their messages are looked at again at the end, when no reply can come any more.
 var drills = []drill{
-	example, workerKilled, workerDeleted, operatorKilled, apiServerAway, databaseRestarted, databaseCrashed, upgraded, reapplied, apart,
-	uninstalled, etcdWiped, swept,
+	example, workerKilled, etcdWiped, workerDeleted, operatorKilled, apiServerAway, databaseRestarted, databaseCrashed, upgraded, reapplied,
+	apart, uninstalled, swept,
 }
 
 func printDrills() {

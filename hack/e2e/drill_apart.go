@@ -39,7 +39,12 @@ metadata: {name: impostor}
 apiVersion: crm.tertulia.dev/v1alpha1
 kind: CRMTenant
 metadata: {name: default, namespace: rival}
-spec: {id: rival-demo, displayName: Rival, timeZone: Europe/Madrid, locales: [en], publicURL: "http://crm.rival.example", worker: {resources: {requests: {cpu: 20m}}}}
+spec:
+  id: rival-demo
+  displayName: Rival
+  timeZone: Europe/Madrid
+  locales: [en]
+  publicURL: http://crm.rival.example
 ---
 apiVersion: crm.tertulia.dev/v1alpha1
 kind: CRMTenant
@@ -101,8 +106,12 @@ func runApart(ctx context.Context, s *stage, _ *result) (err error) {
 		way string
 		try func(context.Context) error
 	}{
-		{"SQL", s.tryDatabase}, {"Secret", s.tryObjects}, {"token", s.tryToken}, {"expression", s.tryExpressions},
-		{"identity", s.tryIdentity}, {"network", s.tryNetwork},
+		{"SQL", s.tryDatabase},
+		{"Secret", s.tryObjects},
+		{"token", s.tryToken},
+		{"expression", s.tryExpressions},
+		{"identity", s.tryIdentity},
+		{"network", s.tryNetwork},
 	} {
 		if err := try.try(ctx); err != nil {
 			errs = append(errs, fmt.Errorf("by %s: %w", try.way, err))

@@ -38,10 +38,18 @@ func (s *stage) reapply(ctx context.Context, campaign string) error {
 	return s.applyAll(ctx, campaign)
 }
 
-// applyAll applies what Git has: the tenant's configuration, and the campaign that is being sent.
+// applyAll applies what Git has: the tenant's configuration, the campaign that is being sent, and every campaign that ever was.
 func (s *stage) applyAll(ctx context.Context, campaign string) error {
+	if _, err := s.kubectl(ctx, "", "apply", "--server-side", "--force-conflicts", "-k", s.path("manifests")); err != nil {
+		return err
+	}
 	if err := s.declare(ctx, campaign); err != nil {
 		return err
+	}
+	for _, earlier := range s.sends {
+		if err := s.declare(ctx, earlier.Drill); err != nil {
+			return err
+		}
 	}
 	return s.applyTenant(ctx)
 }
@@ -135,9 +143,6 @@ func (s *stage) wipe(ctx context.Context, campaign string) error {
 		return err
 	}
 	if err := s.installChart(ctx); err != nil {
-		return err
-	}
-	if _, err := s.kubectl(ctx, "", "apply", "--server-side", "-k", s.path("manifests")); err != nil {
 		return err
 	}
 	return s.applyAll(ctx, campaign)

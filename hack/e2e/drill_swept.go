@@ -12,23 +12,21 @@ const sweepTimeout = 13 * time.Minute
 
 var swept = drill{
 	name: "swept",
-	done: "what killed workers left without an outcome became ambiguous, once no reply could come any more",
+	done: "all campaigns again: none was sent anew, and what killed workers left open became ambiguous",
 	run:  runSwept,
 }
 
-// runSwept looks again at the drills that ended with intents.
+// runSwept looks again at every campaign, of which some have been deleted and applied again since, and at those that ended
+// with intents. The numbers in the report are then their last ones.
 func runSwept(ctx context.Context, s *stage, r *result) error {
 	var errs []error
-	for _, earlier := range s.open {
+	for _, earlier := range s.sends {
 		err := await(ctx, sweepTimeout, func(ctx context.Context) (string, error) {
 			l, err := s.ledger(ctx, earlier.Drill)
-			if err != nil {
-				return "", err
-			}
-			if l.Intents > 0 {
+			if err == nil && l.Intents > 0 {
 				return fmt.Sprintf("%d intents are left", l.Intents), nil
 			}
-			return "", nil
+			return "", err
 		})
 		if err != nil {
 			errs = append(errs, fmt.Errorf("wait for the sweep of %s: %w", earlier.Drill, err))
@@ -37,10 +35,17 @@ func runSwept(ctx context.Context, s *stage, r *result) error {
 		if err := s.note(ctx, earlier); err != nil {
 			return err
 		}
-		errs = append(errs, earlier.compare(s.received(earlier.Drill), s.consenting(), earlier.mayLose), s.awaitStatus(ctx, earlier))
-		r.Planned, r.Received, r.Sent = r.Planned+earlier.Planned, r.Received+earlier.Received, r.Sent+earlier.Sent
-		r.Failed, r.Ambiguous, r.Skipped = r.Failed+earlier.Failed, r.Ambiguous+earlier.Ambiguous, r.Skipped+earlier.Skipped
-		r.Pending, r.Duplicates = r.Pending+earlier.Pending, r.Duplicates+earlier.Duplicates
+		if err := errors.Join(earlier.compare(s.received(earlier.Drill), s.consenting(), earlier.mayLose), s.awaitStatus(ctx, earlier)); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", earlier.Drill, err))
+		}
+		r.add(earlier)
 	}
 	return errors.Join(append(errs, s.audit(ctx))...)
+}
+
+// add sums up.
+func (r *result) add(other *result) {
+	r.Planned, r.Received, r.Sent = r.Planned+other.Planned, r.Received+other.Received, r.Sent+other.Sent
+	r.Failed, r.Ambiguous, r.Skipped = r.Failed+other.Failed, r.Ambiguous+other.Ambiguous, r.Skipped+other.Skipped
+	r.Pending, r.Duplicates = r.Pending+other.Pending, r.Duplicates+other.Duplicates
 }

@@ -107,8 +107,12 @@ func (r *result) differs(status v1alpha1.CampaignStatus) string {
 		ledger int64
 		status *int64
 	}{
-		{"planned", r.Planned, status.Planned}, {"sent", r.Sent, status.Sent}, {"failed", r.Failed, status.Failed},
-		{"ambiguous", r.Ambiguous, status.Ambiguous}, {"skipped", r.Skipped, status.Skipped}, {"pending", r.Pending, status.Pending},
+		{"planned", r.Planned, status.Planned},
+		{"sent", r.Sent, status.Sent},
+		{"failed", r.Failed, status.Failed},
+		{"ambiguous", r.Ambiguous, status.Ambiguous},
+		{"skipped", r.Skipped, status.Skipped},
+		{"pending", r.Pending, status.Pending},
 	} {
 		said := int64(0)
 		if n.status != nil {

@@ -38,7 +38,7 @@ type stage struct {
 	kube   kubernetes.Interface
 	people *invent.Population
 	second string    // the chart of the second release, once it is installed
-	open   []*result // drills with intents whose outcome is not known yet
+	sends  []*result // of the drills so far, which are looked at again at the end
 }
 
 func (s *stage) path(names ...string) string {
