@@ -5,6 +5,7 @@ package deliver
 import (
 	"context"
 	"fmt"
+	"time"
 )
 
 // Message is one message to one recipient, ready to be handed over.
@@ -66,6 +67,9 @@ type Transport interface {
 	// that answers nothing leaves at most one Unknown for each connection. Deliver may be called from several
 	// goroutines; they share the connections.
 	Deliver(ctx context.Context, batch []Message) ([]Result, error)
+	// Patience is how long a Deliver may go on after its ctx has ended, where the largest message has so many bytes: what
+	// the slowest server that keeps to the protocol may take for the hand-overs that have begun.
+	Patience(size int) time.Duration
 	// Close ends the connections, those in use too: a Deliver under way returns with what is known by then. After it
 	// Deliver leaves everything Untouched.
 	Close() error

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -43,12 +44,12 @@ const (
 // Endpoints are the listeners of a process.
 type Endpoints struct {
 	servers []*http.Server
-	served  chan error
+	served  sync.WaitGroup
 }
 
 // Serve listens and answers until Close is called.
 func Serve(ctx context.Context, o Options) (*Endpoints, error) {
-	e := &Endpoints{served: make(chan error, 2)}
+	e := &Endpoints{}
 	for _, l := range []struct {
 		what, address string
 		handler       http.Handler
@@ -75,13 +76,11 @@ func (e *Endpoints) serve(ctx context.Context, what, address string, handler htt
 	}
 	e.servers = append(e.servers, server)
 	log := logr.FromContextOrDiscard(ctx)
-	go func() {
-		err := server.Serve(listener)
-		if !errors.Is(err, http.ErrServerClosed) {
+	e.served.Go(func() {
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			log.Error(err, "no longer served", "what", what)
 		}
-		e.served <- err
-	}()
+	})
 	return nil
 }
 
@@ -90,10 +89,7 @@ func (e *Endpoints) Close() {
 	for _, s := range e.servers {
 		_ = s.Close()
 	}
-	for range e.servers {
-		<-e.served
-	}
-	e.servers = nil
+	e.served.Wait()
 }
 
 func (o Options) probes() http.Handler {

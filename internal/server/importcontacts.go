@@ -204,7 +204,9 @@ func (im *contactsImport) run(ctx context.Context, cancel context.CancelCauseFun
 	if readErr := <-read; err == nil {
 		err = readErr
 	}
-	if closing := writer.Close(context.WithoutCancel(ctx)); closing != nil {
+	last, end := context.WithTimeout(context.WithoutCancel(ctx), queryTimeout)
+	defer end()
+	if closing := writer.Close(last); closing != nil {
 		im.tenant.stale.Store(true) // the segments are asked for again later
 	}
 	return err

@@ -86,13 +86,20 @@ func (db *DB) MoveSend(ctx context.Context, s OpenSend, to campaign.State, messa
 
 // WithSendLock runs f while no other worker does anything under the lock of the same send, and tells whether it ran:
 // it does not when somebody else holds the lock. The lock lasts as long as a transaction, which beat keeps from being
-// idle: a worker that is stopped or cut off loses it after Options.IdleInTransaction.
+// idle: a worker that is stopped or cut off loses it after Options.IdleInTransaction, and who hears nothing from the
+// database for three beats gives it up.
 func (db *DB) WithSendLock(ctx context.Context, sendID int64, beat time.Duration, f func(context.Context) error) (ran bool, err error) {
 	var result error
+	ctx, giveUp := context.WithCancelCause(ctx)
+	defer giveUp(nil)
+	// It runs while a statement of the lock's own connection does.
+	silence := time.AfterFunc(3*beat, func() { giveUp(errSilent) })
+	defer silence.Stop()
 	err = db.InTx(ctx, func(tx pgx.Tx) error {
 		if err := tx.QueryRow(ctx, "select pg_try_advisory_xact_lock(hashtextextended('send/' || $1::bigint, 0))", sendID).Scan(&ran); err != nil || !ran {
 			return err
 		}
+		silence.Stop()
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
 		done := make(chan error, 1)
@@ -102,13 +109,16 @@ func (db *DB) WithSendLock(ctx context.Context, sendID int64, beat time.Duration
 		for {
 			select {
 			case result = <-done:
+				silence.Reset(3 * beat) // for the commit
 				return nil
 			case <-ticker.C:
+				silence.Reset(3 * beat)
 				if _, err := tx.Exec(ctx, "select 1"); err != nil {
 					cancel()
 					result = <-done
 					return err
 				}
+				silence.Stop()
 			}
 		}
 	})
@@ -117,6 +127,9 @@ func (db *DB) WithSendLock(ctx context.Context, sendID int64, beat time.Duration
 	}
 	return ran, result
 }
+
+// errSilent says why a lock was given up.
+var errSilent = errors.New("the database does not answer")
 
 // SegmentNotReadyError says that an audience cannot be frozen because a segment of it has no membership to rely on. A
 // missing exclusion counts as much as a missing audience: without it the wrong people would be written to.

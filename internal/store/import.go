@@ -126,8 +126,12 @@ type ImportOptions struct {
 	Retrying func()
 }
 
-// lockRetry is how often an import asks whether the one before it has ended.
-const lockRetry = time.Second
+const (
+	// lockRetry is how often an import asks whether the one before it has ended.
+	lockRetry = time.Second
+	// batchTimeout is how long a batch may take, and a statement about the lock, before the connection counts as lost.
+	batchTimeout = time.Minute
+)
 
 // NewContactImport prepares an import; nothing is asked of the database before the first batch.
 func (db *DB) NewContactImport(source string, columns ContactColumns, o ImportOptions) *ContactImport {
@@ -176,6 +180,8 @@ func (im *ContactImport) applyOnce(ctx context.Context, rows []ContactRow) (Cont
 	if err := im.lock(ctx); err != nil {
 		return ContactsResult{}, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, batchTimeout)
+	defer cancel()
 	return im.writer.write(ctx, func(ctx context.Context, f func(pgx.Tx) error) error { return pgx.BeginFunc(ctx, im.conn, f) }, rows)
 }
 
@@ -190,8 +196,8 @@ func (im *ContactImport) lock(ctx context.Context) error {
 	}
 	im.conn = conn
 	for {
-		var locked bool
-		if err := conn.QueryRow(ctx, "select pg_try_advisory_lock(hashtextextended($1, $2))", im.writer.source, int64(identityLock)).Scan(&locked); err != nil {
+		locked, err := im.tryLock(ctx)
+		if err != nil {
 			im.drop()
 			return err
 		}
@@ -206,6 +212,13 @@ func (im *ContactImport) lock(ctx context.Context) error {
 		case <-time.After(lockRetry):
 		}
 	}
+}
+
+func (im *ContactImport) tryLock(ctx context.Context) (locked bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, batchTimeout)
+	defer cancel()
+	err = im.conn.QueryRow(ctx, "select pg_try_advisory_lock(hashtextextended($1, $2))", im.writer.source, int64(identityLock)).Scan(&locked)
+	return locked, err
 }
 
 // drop gives up the connection, and the lock with it.

@@ -72,7 +72,9 @@ func poolConfig(url string, o Options) (*pgxpool.Config, error) {
 		// Idle connections are looked for at this pace.
 		config.MaxConnIdleTime, config.HealthCheckPeriod = o.MaxIdle, o.MaxIdle
 	}
-	config.ConnConfig.ConnectTimeout = 5 * time.Second
+	config.PingTimeout = pingTimeout
+	config.ConnConfig.ConnectTimeout = connectTimeout
+	config.ConnConfig.DialFunc = dial
 	params := config.ConnConfig.RuntimeParams
 	params["search_path"] = Schema
 	params["timezone"] = "UTC"

@@ -8,6 +8,7 @@ import (
 	"github.com/go-logr/logr"
 
 	"github.com/tertulia-crm/tertulia/internal/campaign"
+	"github.com/tertulia-crm/tertulia/internal/health"
 	"github.com/tertulia-crm/tertulia/internal/store"
 	"github.com/tertulia-crm/tertulia/internal/tracing"
 )
@@ -35,7 +36,7 @@ func newCampaignLoop(t *tenant) *campaignLoop {
 
 // round judges every open send. One that fails does not keep the others waiting.
 func (l *campaignLoop) round(ctx context.Context) error {
-	sends, err := l.db.OpenSends(ctx)
+	sends, err := l.openSends(ctx)
 	if err != nil {
 		return err
 	}
@@ -49,6 +50,12 @@ func (l *campaignLoop) round(ctx context.Context) error {
 		}
 	}
 	return failed
+}
+
+func (l *campaignLoop) openSends(ctx context.Context) ([]store.OpenSend, error) {
+	ctx, cancel := health.Step(ctx, l.o.StatementLimit)
+	defer cancel()
+	return l.db.OpenSends(ctx)
 }
 
 func (l *campaignLoop) judge(ctx context.Context, s store.OpenSend) error {
@@ -77,6 +84,8 @@ func (l *campaignLoop) recount(ctx context.Context, s *store.OpenSend) error {
 	if at, ok := l.counted[s.ID]; ok && s.SegmentsChangedAt.Equal(at) {
 		return nil
 	}
+	ctx, cancel := health.Step(ctx, l.o.EvaluationLimit)
+	defer cancel()
 	audience, err := l.db.CountAudience(ctx, s.ID)
 	if err != nil {
 		return err
@@ -87,6 +96,8 @@ func (l *campaignLoop) recount(ctx context.Context, s *store.OpenSend) error {
 }
 
 func (l *campaignLoop) move(ctx context.Context, s store.OpenSend, next campaign.State, message string) error {
+	ctx, cancel := health.Step(ctx, l.o.StatementLimit)
+	defer cancel()
 	moved, err := l.db.MoveSend(ctx, s, next, message)
 	if err != nil {
 		return err
@@ -131,11 +142,16 @@ func (l *campaignLoop) freezeLocked(ctx context.Context, s store.OpenSend) (err 
 	}
 	began := l.o.Now()
 	for _, name := range s.Segments {
-		if _, err := l.db.EvaluateSegment(ctx, name); err != nil && !errors.Is(err, store.ErrNotFound) {
+		step, cancel := health.Step(ctx, l.o.EvaluationLimit)
+		_, err := l.db.EvaluateSegment(step, name)
+		cancel()
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return err
 		}
 	}
-	next, err := l.db.FreezeSend(ctx, s, l.o.Now())
+	step, cancel := health.Step(ctx, l.o.EvaluationLimit)
+	defer cancel()
+	next, err := l.db.FreezeSend(step, s, l.o.Now())
 	if err != nil {
 		return err
 	}

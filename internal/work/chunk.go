@@ -9,13 +9,12 @@ import (
 
 	"github.com/tertulia-crm/tertulia/internal/campaign"
 	"github.com/tertulia-crm/tertulia/internal/deliver"
+	"github.com/tertulia-crm/tertulia/internal/health"
 	"github.com/tertulia-crm/tertulia/internal/store"
 	"github.com/tertulia-crm/tertulia/internal/tracing"
 )
 
 const (
-	// writeTimeout is how long a transaction of the ledger may take before its connection counts as lost.
-	writeTimeout = 30 * time.Second
 	// abandonTimeout is how long connections that are closed may take to tell what became of their messages, and
 	// lastWriteTimeout how long it may take to write that. Options.Grace leaves room for both.
 	abandonTimeout   = time.Second
@@ -71,7 +70,7 @@ func (r *chunkRun) run(ctx, drain context.Context) {
 // chunk.
 func (r *chunkRun) commit(drain context.Context, limit int) (batch store.Batch, more bool) {
 	ctx, span := tracing.Start(drain, "commit intents")
-	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+	ctx, cancel := health.Step(ctx, r.o.StatementLimit)
 	defer cancel()
 	limit = min(limit, len(r.rows))
 	batch, err := r.db.CommitBatch(ctx, store.BatchRequest{
@@ -131,7 +130,9 @@ func outcomeLabel(s store.Settlement) string {
 func (r *chunkRun) handOver(ctx context.Context, batch store.Batch, judged time.Time) {
 	r.inFlight++
 	ctx, span := tracing.Start(ctx, "hand over", tracing.Channel(r.channel.name))
+	watched := r.watch.Begin(r.id, "hand-over on channel "+r.channel.name, r.o.StatementLimit) // of which writing takes a fraction
 	go func() {
+		defer watched.End()
 		settlements, messages, attempts := r.write(batch)
 		switch {
 		case len(messages) == 0:
@@ -144,7 +145,7 @@ func (r *chunkRun) handOver(ctx context.Context, batch store.Batch, judged time.
 				settlements = append(settlements, a.Undone())
 			}
 		default:
-			results, err := r.transport.Deliver(ctx, messages)
+			results, err := r.deliver(ctx, watched, messages)
 			if ctx.Err() == nil {
 				r.channel.report(ctx, results, err)
 			}
@@ -160,6 +161,21 @@ func (r *chunkRun) handOver(ctx context.Context, batch store.Batch, judged time.
 		r.o.Metrics.BatchSeconds.WithLabelValues(r.id, r.channel.name).Observe(time.Since(judged).Seconds())
 		r.done <- settlements
 	}()
+}
+
+// errSlowRelay ends the hand-over of a batch whose relay takes the time that the protocol allows, message by message.
+var errSlowRelay = errors.New("the relay is slow: the rest of a batch is handed over later")
+
+// deliver hands a batch over, and begins no more messages of it when that has taken too long.
+func (r *chunkRun) deliver(ctx context.Context, watched *health.Loop, messages []deliver.Message) ([]deliver.Result, error) {
+	largest := 0
+	for _, m := range messages {
+		largest = max(largest, len(m.Data))
+	}
+	watched.Beat(r.o.HandOver + r.transport.Patience(largest))
+	ctx, cancel := context.WithTimeoutCause(ctx, r.o.HandOver, errSlowRelay)
+	defer cancel()
+	return r.transport.Deliver(ctx, messages)
 }
 
 // write writes the messages of a batch. Who cannot be written to, because the template fails for what is known of them,
@@ -206,9 +222,13 @@ func (r *chunkRun) settle(a store.Attempt, result deliver.Result) store.Settleme
 // seedOf spreads the retries of neighbouring rows.
 func seedOf(sendID, seq int64) uint64 { return uint64(sendID)<<32 ^ uint64(seq) } //nolint:gosec // any bits will do
 
+// watchedElsewhere is for how long a chunk waits for its hand-overs: each of them is watched by itself.
+const watchedElsewhere = 24 * time.Hour
+
 // collect waits until at most so many batches are in flight. It returns false when ctx ends first.
 func (r *chunkRun) collect(ctx context.Context, most int) bool {
 	for r.inFlight > most {
+		health.Wait(ctx, watchedElsewhere)
 		select {
 		case settlements := <-r.done:
 			r.inFlight--
@@ -234,7 +254,7 @@ func (r *chunkRun) abandon() {
 // tries again; when the grace period is over, once more.
 func (r *chunkRun) finish(drain context.Context) {
 	for attempt := 1; drain.Err() == nil; attempt++ {
-		ctx, cancel := context.WithTimeout(drain, writeTimeout)
+		ctx, cancel := health.Step(drain, r.o.StatementLimit)
 		err := r.db.FinishChunk(ctx, r.lease, r.known)
 		cancel()
 		if err == nil {
@@ -244,14 +264,16 @@ func (r *chunkRun) finish(drain context.Context) {
 		if attempt == 1 {
 			r.log.Info("cannot write outcomes, and keeps them", "error", store.Brief(err).Error(), "outcomes", len(r.known))
 		}
-		wait := time.NewTimer(r.o.DatabaseBackoff.Delay(attempt, seedOf(r.lease.SendID, r.lease.FirstSeq)))
+		pause := r.o.DatabaseBackoff.Delay(attempt, seedOf(r.lease.SendID, r.lease.FirstSeq))
+		health.Wait(drain, pause)
+		wait := time.NewTimer(pause)
 		select {
 		case <-wait.C:
 		case <-drain.Done():
 			wait.Stop()
 		}
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(drain), lastWriteTimeout)
+	ctx, cancel := health.Step(context.WithoutCancel(drain), lastWriteTimeout)
 	defer cancel()
 	if err := r.db.FinishChunk(ctx, r.lease, r.known); err != nil {
 		r.log.Info("stopped before outcomes could be written", "error", err.Error(), "outcomes", len(r.known))

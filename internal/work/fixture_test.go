@@ -46,6 +46,7 @@ type house struct {
 	runtime string // URL of the runtime role
 
 	waitArrived func() // waits until a message is held at the relay
+	gate        chan struct{}
 }
 
 const tenantID = "velo-test"
@@ -190,6 +191,13 @@ func quickTransport(c store.Channel, secret credentials.Channel, _ func(time.Tim
 // called when the test ends.
 func (h *house) worker(o work.Options) (stop func()) {
 	h.t.Helper()
+	_, stop = h.observed(o)
+	return stop
+}
+
+// observed is worker for a test that asks how the worker fares.
+func (h *house) observed(o work.Options) (w *work.Worker, stop func()) {
+	h.t.Helper()
 	w, err := work.New(o)
 	if err != nil {
 		h.t.Fatal(err)
@@ -207,7 +215,7 @@ func (h *house) worker(o work.Options) (stop func()) {
 		<-done
 	}
 	h.t.Cleanup(stop)
-	return stop
+	return w, stop
 }
 
 func (h *house) status() store.SendStatus {

@@ -34,6 +34,12 @@ type Options struct {
 	// Metrics are counted into. Default: metrics that nobody collects.
 	Metrics *Metrics
 
+	// StatementLimit is how long a statement may take before its connection counts as lost, and EvaluationLimit how long one
+	// may that concerns everybody: a segment's evaluation, an audience's freeze, an audit. Default: 30 s, 30 m.
+	StatementLimit, EvaluationLimit time.Duration
+	// HandOver is how long a batch is handed over; what a slow relay has not been offered by then is pending again.
+	// Default: 10 m.
+	HandOver time.Duration
 	// Slack is how late a loop may be before the worker counts as stuck. Default: 30 s.
 	Slack time.Duration
 
@@ -101,6 +107,9 @@ func (o Options) withDefaults() (Options, error) {
 		{&o.AuditPoll, 10 * time.Minute},
 		{&o.StatusEvery, 5 * time.Second},
 		{&o.DatabasePoll, 5 * time.Second},
+		{&o.StatementLimit, 30 * time.Second},
+		{&o.EvaluationLimit, 30 * time.Minute},
+		{&o.HandOver, 10 * time.Minute},
 		{&o.Lease, 30 * time.Second},
 		{&o.IntentAge, 11 * time.Minute},
 		{&o.Grace, 25 * time.Second},

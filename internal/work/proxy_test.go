@@ -17,7 +17,9 @@ type proxy struct {
 
 	mu      sync.Mutex
 	conns   map[net.Conn]bool
+	lost    map[net.Conn]bool // connections that lead nowhere
 	down    bool
+	mute    bool
 	commits int
 	// onCommit decides about the nth commit that a client sends.
 	onCommit func(n int) fate
@@ -43,7 +45,7 @@ func newProxy(h *house) *proxy {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	p := &proxy{t: h.t, listener: listener, server: target.Host, conns: map[net.Conn]bool{}}
+	p := &proxy{t: h.t, listener: listener, server: target.Host, conns: map[net.Conn]bool{}, lost: map[net.Conn]bool{}}
 	go p.accept()
 	h.t.Cleanup(func() {
 		_ = listener.Close()
@@ -62,9 +64,12 @@ func (p *proxy) accept() {
 			return
 		}
 		p.mu.Lock()
-		refused := p.down
+		refused, mute := p.down, p.mute
 		p.conns[client] = true
 		p.mu.Unlock()
+		if mute {
+			continue // it is taken, and nothing answers
+		}
 		server, err := net.Dial("tcp", p.server)
 		if refused || err != nil {
 			_ = client.Close()
@@ -79,6 +84,16 @@ func (p *proxy) accept() {
 	}
 }
 
+// swallows tells whether nothing passes any more. What a connection has lost once leads nowhere for ever.
+func (p *proxy) swallows(c net.Conn) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.mute {
+		p.lost[c] = true
+	}
+	return p.lost[c]
+}
+
 // forward copies what the client says, and looks out for commits.
 func (p *proxy) forward(client, server net.Conn, unheardCommit chan struct{}) {
 	defer func() { _ = server.Close(); _ = client.Close() }()
@@ -87,6 +102,9 @@ func (p *proxy) forward(client, server net.Conn, unheardCommit chan struct{}) {
 		n, err := client.Read(buffer)
 		if err != nil {
 			return
+		}
+		if p.swallows(client) {
+			continue
 		}
 		switch p.judge(buffer[:n]) {
 		case delivered:
@@ -113,6 +131,9 @@ func (p *proxy) answer(server, client net.Conn, unheardCommit chan struct{}) {
 		n, err := server.Read(buffer)
 		if err != nil {
 			return
+		}
+		if p.swallows(client) {
+			continue
 		}
 		select {
 		case <-unheardCommit:
@@ -166,5 +187,13 @@ func (p *proxy) goDown() {
 func (p *proxy) comeUp() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.down = false
+	p.down, p.mute = false, false
+}
+
+// blackHole swallows what either side says, until comeUp, and ends no connection: as a machine that lost its power, or a
+// firewall that forgot its connections.
+func (p *proxy) blackHole() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.mute = true
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/go-logr/logr"
 
+	"github.com/tertulia-crm/tertulia/internal/health"
 	"github.com/tertulia-crm/tertulia/internal/segment"
 	"github.com/tertulia-crm/tertulia/internal/store"
 	"github.com/tertulia-crm/tertulia/internal/tracing"
@@ -18,7 +19,7 @@ type segmentLoop struct {
 
 // round evaluates the segments that are due. One that fails does not keep the others waiting.
 func (l *segmentLoop) round(ctx context.Context) error {
-	work, err := l.db.SegmentsAtWork(ctx)
+	work, err := l.atWork(ctx)
 	if err != nil {
 		return err
 	}
@@ -39,9 +40,17 @@ func (l *segmentLoop) round(ctx context.Context) error {
 	return failed
 }
 
+func (l *segmentLoop) atWork(ctx context.Context) ([]store.SegmentWork, error) {
+	ctx, cancel := health.Step(ctx, l.o.StatementLimit)
+	defer cancel()
+	return l.db.SegmentsAtWork(ctx)
+}
+
 func (l *segmentLoop) evaluate(ctx context.Context, name string, reason segment.Reason) (err error) {
 	ctx, span := tracing.Start(ctx, "evaluate segment", tracing.Tenant(l.id), tracing.Segment(name))
 	defer func() { endSpan(span, err) }()
+	ctx, cancel := health.Step(ctx, l.o.EvaluationLimit)
+	defer cancel()
 	began := l.o.Now()
 	result, err := l.db.EvaluateSegment(ctx, name)
 	if errors.Is(err, store.ErrNotFound) {

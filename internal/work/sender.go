@@ -8,6 +8,7 @@ import (
 
 	"github.com/go-logr/logr"
 
+	"github.com/tertulia-crm/tertulia/internal/health"
 	"github.com/tertulia-crm/tertulia/internal/store"
 )
 
@@ -47,7 +48,7 @@ func (s *sender) run(ctx context.Context) {
 	renewed := make(chan struct{})
 	go func() {
 		defer close(renewed)
-		s.repeat(drain, "leases", s.o.Lease/3, nil, s.renew)
+		s.repeat(drain, "leases", s.o.Lease/3, nil, health.Within(s.o.StatementLimit, s.renew))
 	}()
 	s.repeat(ctx, "send", s.o.SendPoll, s.wake, func(ctx context.Context) error { return s.round(ctx, drain) })
 	s.chunks.Wait()
@@ -71,11 +72,10 @@ func (s *sender) round(ctx, drain context.Context) error {
 	if err := s.announce(ctx); err != nil {
 		return err
 	}
-	sends, permitted, err := s.db.SendableSends(ctx)
+	sends, err := s.sendable(ctx)
 	if err != nil {
 		return err
 	}
-	s.permit.note(ctx, s.tenant, permitted)
 	exhausted := s.restingSends()
 	for begun := true; begun; {
 		begun = false
@@ -99,13 +99,29 @@ func (s *sender) round(ctx, drain context.Context) error {
 	return nil
 }
 
+func (s *sender) sendable(ctx context.Context) ([]store.SendableSend, error) {
+	step, cancel := health.Step(ctx, s.o.StatementLimit)
+	defer cancel()
+	sends, permitted, err := s.db.SendableSends(step)
+	if err == nil {
+		s.permit.note(ctx, s.tenant, permitted)
+	}
+	return sends, err
+}
+
+func (s *sender) lease(ctx context.Context, sendID int64) (store.Lease, error) {
+	ctx, cancel := health.Step(ctx, s.o.StatementLimit)
+	defer cancel()
+	return s.db.LeaseChunk(ctx, sendID, s.o.ID, s.o.Lease)
+}
+
 // begin leases a chunk of a send and works on it in the background, where its channel has a slot.
 func (s *sender) begin(ctx, drain context.Context, send store.SendableSend) (bool, error) {
 	c := s.channel(send.Channel)
 	if !c.takeSlot() {
 		return false, nil
 	}
-	lease, err := s.db.LeaseChunk(ctx, send.ID, s.o.ID, s.o.Lease)
+	lease, err := s.lease(ctx, send.ID)
 	if err != nil {
 		c.giveSlot()
 		return false, err
@@ -118,7 +134,9 @@ func (s *sender) begin(ctx, drain context.Context, send store.SendableSend) (boo
 		defer signal(s.wake)
 		defer c.giveSlot()
 		defer s.release(lease, c)
-		s.work(ctx, drain, c, lease)
+		watched := s.watch.Begin(s.id, "chunk on channel "+c.name, 0)
+		defer watched.End()
+		s.work(health.NewContext(ctx, watched), health.NewContext(drain, watched), c, lease)
 	})
 	return true, nil
 }
@@ -133,7 +151,7 @@ func (s *sender) work(ctx, drain context.Context, c *channel, lease store.Lease)
 	j, err := s.job(ctx, lease.SendID)
 	var rows []int64
 	if err == nil {
-		rows, err = s.db.PendingRows(ctx, lease)
+		rows, err = s.pending(ctx, lease)
 	}
 	if err != nil {
 		if ctx.Err() == nil {
@@ -162,6 +180,12 @@ func (s *sender) work(ctx, drain context.Context, c *channel, lease store.Lease)
 	run.run(ctx, drain)
 }
 
+func (s *sender) pending(ctx context.Context, lease store.Lease) ([]int64, error) {
+	ctx, cancel := health.Step(ctx, s.o.StatementLimit)
+	defer cancel()
+	return s.db.PendingRows(ctx, lease)
+}
+
 // restAfterTrouble is how long a send is let alone that could not be worked on.
 const restAfterTrouble = 10 * time.Second
 
@@ -186,7 +210,9 @@ func (s *sender) restingSends() map[int64]bool {
 }
 
 func (s *sender) giveBack(drain context.Context, lease store.Lease) {
-	if err := s.db.FinishChunk(drain, lease, nil); err != nil {
+	ctx, cancel := health.Step(drain, s.o.StatementLimit)
+	defer cancel()
+	if err := s.db.FinishChunk(ctx, lease, nil); err != nil {
 		// The lease runs out by itself.
 		logr.FromContextOrDiscard(drain).V(1).Info("cannot give a chunk back", "send", lease.SendID, "error", err.Error())
 	}
@@ -212,7 +238,7 @@ func (s *sender) announce(ctx context.Context) error {
 	}
 	s.mu.Unlock()
 	for _, c := range channels {
-		if err := c.announce(ctx); err != nil {
+		if err := health.Within(s.o.StatementLimit, c.announce)(ctx); err != nil {
 			return err
 		}
 	}
@@ -259,6 +285,8 @@ func (s *sender) job(ctx context.Context, sendID int64) (*job, error) {
 	if known != nil && s.o.Now().Sub(known.readAt) < jobAge {
 		return known, nil
 	}
+	ctx, cancel := health.Step(ctx, s.o.StatementLimit)
+	defer cancel()
 	stored, err := s.db.LoadSendJob(ctx, sendID)
 	if err != nil {
 		return nil, err

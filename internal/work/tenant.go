@@ -1,7 +1,9 @@
 package work
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -18,6 +20,9 @@ const maxConnections = 8
 
 // checkTimeout is how long a database may take to say that it can be used. Who is slower does not answer.
 const checkTimeout = 5 * time.Second
+
+// endTimeout is how long a tenant's work may take to end beside what Options.Grace gives it.
+const endTimeout = 10 * time.Second
 
 // tenant is the work for one tenant.
 type tenant struct {
@@ -57,6 +62,8 @@ func (t *tenant) channelCredentials(name string) credentials.Channel {
 
 // run works for the tenant until ctx ends. It returns an error only for what waiting cannot mend.
 func (t *tenant) run(ctx context.Context) error {
+	begins := t.watch.Begin(t.id, "begin", t.o.StatementLimit)
+	defer begins.End()
 	db, err := store.Open(ctx, t.databaseURL, store.Options{
 		MaxConns: maxConnections, ApplicationName: "tertulia worker", IdleInTransaction: t.o.Lease,
 		Observe: t.o.Metrics.database.Observer(t.id),
@@ -68,6 +75,7 @@ func (t *tenant) run(ctx context.Context) error {
 	t.db = db
 	t.noteCredentials()
 	defer t.o.Metrics.Forget(t.id)
+	begins.End()
 	if t.awaitDatabase(ctx); ctx.Err() != nil {
 		return nil
 	}
@@ -78,12 +86,17 @@ func (t *tenant) run(ctx context.Context) error {
 	var loops sync.WaitGroup
 	loops.Go(func() { t.repeat(ctx, "segments", t.o.SegmentPoll, nil, segments.round) })
 	loops.Go(func() { t.repeat(ctx, "campaigns", t.o.CampaignPoll, sender.finished, campaigns.round) })
-	loops.Go(func() { t.repeat(ctx, "database", t.o.DatabasePoll, nil, t.checkDatabase) })
-	loops.Go(func() { t.repeat(ctx, "sweep", t.o.SweepPoll, nil, t.sweep) })
-	loops.Go(func() { t.repeat(ctx, "status", t.o.StatusEvery/5+1, nil, t.flushNotes) })
-	loops.Go(func() { t.repeat(ctx, "measure", t.o.MeasurePoll, nil, t.measure) })
-	loops.Go(func() { t.repeat(ctx, "audit", t.o.AuditPoll, nil, t.audit) })
+	loops.Go(func() { t.repeat(ctx, "database", t.o.DatabasePoll, nil, health.Within(checkTimeout, t.checkDatabase)) })
+	loops.Go(func() { t.repeat(ctx, "sweep", t.o.SweepPoll, nil, health.Within(t.o.EvaluationLimit, t.sweep)) })
+	loops.Go(func() {
+		t.repeat(ctx, "status", t.o.StatusEvery/5+1, nil, health.Within(t.o.StatementLimit, t.flushNotes))
+	})
+	loops.Go(func() { t.repeat(ctx, "measure", t.o.MeasurePoll, nil, health.Within(t.o.StatementLimit, t.measure)) })
+	loops.Go(func() { t.repeat(ctx, "audit", t.o.AuditPoll, nil, health.Within(t.o.EvaluationLimit, t.audit)) })
 	loops.Go(func() { sender.run(ctx) })
+	<-ctx.Done()
+	ends := t.watch.Begin(t.id, "end", t.o.Grace+endTimeout)
+	defer ends.End()
 	loops.Wait()
 	// What the last outcomes changed is told before the connections are closed; the rest of the shutdown does not wait for it.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
@@ -96,6 +109,9 @@ func (t *tenant) run(ctx context.Context) error {
 	return nil
 }
 
+// errTold says that the log knows of an error already.
+var errTold = errors.New("told")
+
 // awaitDatabase waits until the database can be used: it answers, belongs to this tenant, and is migrated. Nothing is
 // sent from a database whose tenant has another id than the directory says.
 func (t *tenant) awaitDatabase(ctx context.Context) {
@@ -103,27 +119,26 @@ func (t *tenant) awaitDatabase(ctx context.Context) {
 	ctx, found := context.WithCancel(ctx)
 	defer found()
 	told := ""
-	t.repeat(ctx, "database", t.o.CampaignPoll, nil, func(ctx context.Context) error {
+	t.repeat(ctx, "database", t.o.CampaignPoll, nil, health.Within(checkTimeout, func(ctx context.Context) error {
 		err := t.checkDatabase(ctx)
 		if err == nil {
 			found()
 			return nil
 		}
-		// A database that is not migrated yet, or that nobody has claimed, is waited for; who waits says so once.
-		if words := store.Brief(err).Error(); words != told && !store.IsUnavailable(err) {
+		// It is away, or not migrated yet, or somebody else's: each is said once.
+		words := store.Brief(err).Error()
+		if why := cmp.Or(store.Trouble(err), words); why != told {
 			log.Info("waits for the tenant's database", "error", words)
-			told = words
+			told = why
 		}
-		return err
-	})
+		return fmt.Errorf("%w: %w", errTold, err)
+	}))
 }
 
 // checkDatabase looks whether the database can be used, and makes the worker ready or not.
 func (t *tenant) checkDatabase(ctx context.Context) error {
-	bounded, cancel := context.WithTimeout(ctx, checkTimeout)
-	defer cancel()
-	err := t.db.CheckUsable(bounded, t.id)
-	if ctx.Err() != nil {
+	err := t.db.CheckUsable(ctx, t.id)
+	if errors.Is(ctx.Err(), context.Canceled) {
 		return err
 	}
 	if err == nil {
@@ -135,9 +150,13 @@ func (t *tenant) checkDatabase(ctx context.Context) error {
 }
 
 // repeat runs f at once, then after every interval and whenever it is woken, until ctx ends. When f fails it waits
-// longer each time, and tells the log once that it fails and once that it works again.
+// longer each time, and tells the log once that it fails and once that it works again. f says with health.Step what it
+// waits for.
 func (t *tenant) repeat(ctx context.Context, name string, interval time.Duration, wake <-chan struct{}, f func(context.Context) error) {
 	log := logr.FromContextOrDiscard(ctx).WithValues("loop", name)
+	watched := t.watch.Begin(t.id, name, 0)
+	defer watched.End()
+	ctx = health.NewContext(ctx, watched)
 	failures := 0
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -148,6 +167,7 @@ func (t *tenant) repeat(ctx context.Context, name string, interval time.Duration
 		case <-timer.C:
 		case <-wake:
 		}
+		watched.Beat(0)
 		err := f(ctx)
 		wait := interval
 		switch {
@@ -157,13 +177,14 @@ func (t *tenant) repeat(ctx context.Context, name string, interval time.Duration
 			failures++
 			t.o.Metrics.LoopFailures.WithLabelValues(t.id, name).Inc()
 			wait = t.o.DatabaseBackoff.Delay(failures, uint64(len(name)))
-			if failures == 1 {
+			if failures == 1 && !errors.Is(err, errTold) {
 				log.Error(store.Brief(err), "the loop fails and tries again", "databaseUnavailable", store.IsUnavailable(err))
 			}
 		case failures > 0:
 			log.Info("the loop works again", "failures", failures)
 			failures = 0
 		}
+		watched.Beat(wait)
 		timer.Reset(wait)
 	}
 }

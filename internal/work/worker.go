@@ -189,6 +189,7 @@ func (w *Worker) start(ctx context.Context, dir string, c credentials.Tenant) *r
 		defer stop()
 		if err := r.tenant.run(ctx); err != nil {
 			log.Error(store.Brief(err), "cannot work for the tenant")
+			w.tenants.Set(dir, fmt.Errorf("tenant %q: %w", c.ID, store.Brief(err)))
 		}
 	}()
 	return r

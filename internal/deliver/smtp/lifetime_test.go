@@ -205,3 +205,48 @@ func TestCertificateIsTold(t *testing.T) {
 		})
 	}
 }
+
+// Who waits for a Deliver whose ctx has ended waits for as long as Patience says, and no longer.
+func TestPatience(t *testing.T) {
+	limits := Timeouts{Connect: time.Second, Greeting: time.Second, Command: time.Second, Data: time.Second, Block: time.Second, Dot: 500 * time.Millisecond}
+	for name, stage := range map[string]delivertest.Stage{
+		"greeting": delivertest.Greeting, "EHLO": delivertest.Ehlo, "MAIL": delivertest.Mail, "RCPT": delivertest.Rcpt, "DATA": delivertest.Data, "dot": delivertest.Dot,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			arrived := make(chan struct{}, 100)
+			server := delivertest.NewServer(t, delivertest.Behaviour{Answer: func(e delivertest.Event) delivertest.Action {
+				if e.Stage == stage {
+					arrived <- struct{}{}
+					return delivertest.Action{Hang: true}
+				}
+				return delivertest.Action{}
+			}})
+			transport := connect(t, server, func(o *Options) { o.Timeouts = limits })
+			ctx, cancel := context.WithCancel(context.Background())
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				_, _ = transport.Deliver(ctx, mails(8))
+			}()
+			<-arrived
+			cancel()
+			select {
+			case <-done:
+			case <-time.After(transport.Patience(1000) + time.Second):
+				t.Errorf("after %s it still goes on", transport.Patience(1000)+time.Second)
+			}
+		})
+	}
+	transport, err := New(Options{Host: "127.0.0.1", Port: 25, TLS: None})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Ten minutes for a dot, and for the message after it fifteen for commands, two for DATA, six for the content and ten again.
+	if got, want := transport.Patience(10_000), 43*time.Minute; got != want {
+		t.Errorf("with the limits of RFC 5321: %s, want %s", got, want)
+	}
+	if transport.Patience(10<<20) <= transport.Patience(10_000) {
+		t.Error("a large message takes longer")
+	}
+}

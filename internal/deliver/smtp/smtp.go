@@ -165,6 +165,15 @@ func (t *Transport) Deliver(ctx context.Context, messages []deliver.Message) ([]
 	return b.results, b.err(ctx, t.address)
 }
 
+// Patience implements deliver.Transport. When ctx ends, a connection may be waiting for the answer to one final dot and,
+// where it pipelines, have begun the next message; one that is being opened waits for at most one more answer.
+func (t *Transport) Patience(size int) time.Duration {
+	limits := t.o.Timeouts
+	blocks := time.Duration(size/writeBlock + 2)                                 // stuffed dots, and commands, may need another
+	message := 3*limits.Command + limits.Data + blocks*limits.Block + limits.Dot // RSET, MAIL, RCPT; DATA; the content; the dot
+	return max(limits.Dot+message, limits.Connect+limits.Greeting)
+}
+
 // lane hands messages of a batch over by one connection at a time until none is left, ctx ends or the channel is in trouble.
 func (t *Transport) lane(ctx context.Context, b *batch) {
 	select {

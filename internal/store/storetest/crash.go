@@ -15,6 +15,18 @@ import (
 // ends the server as PostgreSQL's immediate mode does, so that it has to recover, and starts it again.
 func NewDurable(t testing.TB) (db *store.DB, crash func()) {
 	t.Helper()
+	db, end, start := NewStoppable(t)
+	return db, func() {
+		t.Helper()
+		end()
+		start()
+	}
+}
+
+// NewStoppable makes a database as NewDurable does. end ends its server as PostgreSQL's immediate mode does, and start
+// starts it again, at the same address.
+func NewStoppable(t testing.TB) (db *store.DB, end, start func()) {
+	t.Helper()
 	dir, err := os.MkdirTemp("", "tertulia-test-") // PostgreSQL may run as another user, who cannot enter the test's own
 	if err != nil {
 		t.Fatal(err)
@@ -38,11 +50,14 @@ func NewDurable(t testing.TB) (db *store.DB, crash func()) {
 	}
 	t.Cleanup(db.Close)
 	Permit(t, db)
-	return db, func() {
+	end = func() {
 		t.Helper()
 		if err := server.Kill(); err != nil {
 			t.Fatalf("crash PostgreSQL: %v", err)
 		}
+	}
+	return db, end, func() {
+		t.Helper()
 		o.Port = server.Port()
 		server = run(t, o)
 	}
