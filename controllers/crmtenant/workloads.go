@@ -191,27 +191,29 @@ type workload struct {
 func (w workload) what() string { return fmt.Sprintf("%s %q", w.kind, w.name) }
 
 func aDeployment(c *appsac.DeploymentApplyConfiguration) workload {
-	return workload{"Deployment", *c.GetName(), c, func() client.Object { return &appsv1.Deployment{} }, func(o client.Object) (runtime.ApplyConfiguration, error) {
+	fresh := func() client.Object { return &appsv1.Deployment{} }
+	return workload{"Deployment", *c.GetName(), c, fresh, func(o client.Object) (runtime.ApplyConfiguration, error) {
 		return appsac.ExtractDeployment(o.(*appsv1.Deployment), v1alpha1.OperatorName)
 	}}
 }
 
 func aService(c *coreac.ServiceApplyConfiguration) workload {
-	return workload{"Service", *c.GetName(), c, func() client.Object { return &corev1.Service{} }, func(o client.Object) (runtime.ApplyConfiguration, error) {
+	fresh := func() client.Object { return &corev1.Service{} }
+	return workload{"Service", *c.GetName(), c, fresh, func(o client.Object) (runtime.ApplyConfiguration, error) {
 		return coreac.ExtractService(o.(*corev1.Service), v1alpha1.OperatorName)
 	}}
 }
 
 func aBudget(c *policyac.PodDisruptionBudgetApplyConfiguration) workload {
-	return workload{"PodDisruptionBudget", *c.GetName(), c, func() client.Object { return &policyv1.PodDisruptionBudget{} },
-		func(o client.Object) (runtime.ApplyConfiguration, error) {
-			return policyac.ExtractPodDisruptionBudget(o.(*policyv1.PodDisruptionBudget), v1alpha1.OperatorName)
-		}}
+	fresh := func() client.Object { return &policyv1.PodDisruptionBudget{} }
+	return workload{"PodDisruptionBudget", *c.GetName(), c, fresh, func(o client.Object) (runtime.ApplyConfiguration, error) {
+		return policyac.ExtractPodDisruptionBudget(o.(*policyv1.PodDisruptionBudget), v1alpha1.OperatorName)
+	}}
 }
 
 func aNetworkPolicy(c *networkingac.NetworkPolicyApplyConfiguration) workload {
-	return workload{"NetworkPolicy", *c.GetName(), c, func() client.Object { return &networkingv1.NetworkPolicy{} },
-		func(o client.Object) (runtime.ApplyConfiguration, error) {
-			return networkingac.ExtractNetworkPolicy(o.(*networkingv1.NetworkPolicy), v1alpha1.OperatorName)
-		}}
+	fresh := func() client.Object { return &networkingv1.NetworkPolicy{} }
+	return workload{"NetworkPolicy", *c.GetName(), c, fresh, func(o client.Object) (runtime.ApplyConfiguration, error) {
+		return networkingac.ExtractNetworkPolicy(o.(*networkingv1.NetworkPolicy), v1alpha1.OperatorName)
+	}}
 }

@@ -3,6 +3,7 @@ package crmtenant
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -14,9 +15,10 @@ import (
 
 	"github.com/tertulia-crm/tertulia/api/v1alpha1"
 	"github.com/tertulia-crm/tertulia/controllers/reconciling"
+	"github.com/tertulia-crm/tertulia/internal/store"
 )
 
-// +kubebuilder:rbac:groups="",resources=pods,verbs=get;list;watch
+// +kubebuilder:rbac:groups="",resources=pods,verbs=list;watch
 
 // verdict is what a condition says of a tenant's processes.
 type verdict struct {
@@ -47,8 +49,49 @@ func (r *Reconciler) observeWorkloads(ctx context.Context, pass *reconciling.Pas
 	}
 	object.Status.Workers, object.Status.Servers = count(seen[workers]), count(seen[servers])
 	told := planVerdict(seen)
+	if !told.isBad() {
+		late, err := r.observeCredentials(ctx, object)
+		if err != nil {
+			return err
+		}
+		if late.isBad() {
+			told = late
+			// A process that was killed says nothing any more, and no watch tells when it has been silent for long enough.
+			pass.LookAgainAfter(store.ProcessInterval)
+		}
+	}
 	pass.Condition(v1alpha1.WorkloadsReadyCondition, told.status, told.reason, told.message)
 	return nil
+}
+
+// observeCredentials tells whether every process uses the credentials of this moment. While the tenant's database cannot be
+// asked, nothing is known to be wrong.
+func (r *Reconciler) observeCredentials(ctx context.Context, object *v1alpha1.CRMTenant) (verdict, error) {
+	tenant, err := r.Tenants.Tenant(ctx, object.Namespace)
+	if err != nil {
+		return verdict{status: metav1.ConditionTrue}, nil
+	}
+	told, ok, err := r.Handover.Saved(ctx, object.Namespace)
+	if err != nil || !ok {
+		return verdict{status: metav1.ConditionTrue}, err
+	}
+	processes, err := tenant.DB.Processes(ctx)
+	if err != nil {
+		return verdict{}, err
+	}
+	return planCredentials(processes, told.Digest), nil
+}
+
+// planCredentials tells which sort of process still uses what was told before. One that has been silent for three times as
+// long as it may is gone.
+func planCredentials(processes []store.Process, digest string) verdict {
+	for _, p := range processes {
+		if p.Digest != digest && p.Silent < 3*store.ProcessInterval {
+			return bad(v1alpha1.CredentialsNotYetInUse,
+				"A %s still uses the credentials of before: nodes bring changed ones to their pods within a minute or two.", p.Kind)
+		}
+	}
+	return verdict{status: metav1.ConditionTrue}
 }
 
 func (r *Reconciler) observe(ctx context.Context, object *v1alpha1.CRMTenant, c component) (observed, error) {
@@ -179,6 +222,12 @@ func planPodVerdict(c component, pod *corev1.Pod, d *appsv1.Deployment) verdict 
 	return fine
 }
 
+// What a kubelet calls the troubles for which a container waits.
+var (
+	imageTroubles = []string{"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "ImageInspectError", "RegistryUnavailable"}
+	startTroubles = []string{"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
+)
+
 // planContainerVerdict tells what keeps a process from running. A process that ended keeps its verdict while it is started
 // again, so that the condition does not change with every try.
 func planContainerVerdict(c component, status *corev1.ContainerStatus, image string) verdict {
@@ -190,16 +239,17 @@ func planContainerVerdict(c component, status *corev1.ContainerStatus, image str
 	if status.State.Waiting != nil {
 		waits = status.State.Waiting.Reason
 	}
+	crashed := waits == "CrashLoopBackOff" || ended != nil && ended.ExitCode != 0 && status.RestartCount > 1
 	switch {
-	case waits == "ErrImagePull" || waits == "ImagePullBackOff" || waits == "InvalidImageName" || waits == "ErrImageNeverPull" || waits == "RegistryUnavailable":
+	case slices.Contains(imageTroubles, waits):
 		return bad(v1alpha1.ImageCannotBePulledReason, "The image %q cannot be pulled: check the operator's --image, "+
 			"and the imagePullSecrets of the namespace's ServiceAccount \"default\".", shorten(image))
 	case ended != nil && ended.Reason == "OOMKilled":
 		return bad(v1alpha1.OutOfMemoryReason, "A %s was ended because it took more memory than it may: raise spec.%[1]s.resources.limits.memory.", c)
-	case ended != nil && ended.ExitCode != 0 && status.RestartCount > 1 || waits == "CrashLoopBackOff":
+	case crashed:
 		return bad(v1alpha1.PodsCrashReason,
 			"A %s ends again and again: kubectl logs -l app.kubernetes.io/component=%[1]s --previous tells why. What runs goes on.", c)
-	case waits == "CreateContainerConfigError" || waits == "CreateContainerError" || waits == "RunContainerError":
+	case slices.Contains(startTroubles, waits):
 		return bad(v1alpha1.ContainerCannotStartReason, "A node cannot start a %s: kubectl describe pod -l app.kubernetes.io/component=%[1]s tells why.", c)
 	}
 	return verdict{status: metav1.ConditionTrue}

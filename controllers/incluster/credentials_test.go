@@ -183,3 +183,28 @@ func TestWhoScrapesIsTheSameForAll(t *testing.T) {
 		}
 	}
 }
+
+// TestWhoUsesWhatWasRotated has a worker that goes on with the credentials of before for a while.
+func TestWhoUsesWhatWasRotated(t *testing.T) {
+	h := settled(t)
+	h.create(h.login("smtp", "first"), h.channel("news", "smtp"))
+	h.has(map[string]credentials.Channel{"news": velo("first")})
+	db, err := store.Open(t.Context(), h.told().DatabaseURL, store.Options{MaxConns: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(db.Close)
+	uses := func(digest string) {
+		t.Helper()
+		if err := db.SaveProcess(t.Context(), store.Process{ID: "worker-1", Kind: store.WorkerProcess, Version: "v1", Digest: digest}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	uses(h.told().Digest)
+	h.workloads(metav1.ConditionTrue, v1alpha1.RunningReason)
+	edit(h, &corev1.Secret{}, "smtp", func(s *corev1.Secret) { s.StringData = map[string]string{"password": "second"} })
+	h.has(map[string]credentials.Channel{"news": velo("second")})
+	h.workloads(metav1.ConditionFalse, v1alpha1.CredentialsNotYetInUse)
+	uses(h.told().Digest)
+	h.workloads(metav1.ConditionTrue, v1alpha1.RunningReason)
+}
