@@ -46,7 +46,7 @@ type Options struct {
 
 // An operator that elects a leader does so in its own namespace, which the chart names.
 // +kubebuilder:rbac:groups=coordination.k8s.io,namespace=tertulia-system,resources=leases,verbs=get;create;update
-// +kubebuilder:rbac:groups="",namespace=tertulia-system,resources=events,verbs=create;patch
+// +kubebuilder:rbac:groups="",namespace=tertulia-system,resources=events,verbs=create
 
 // Setup registers every controller, and the registry of tenants that they share.
 func Setup(mgr ctrl.Manager, o Options) (*tenancy.Registry, error) {

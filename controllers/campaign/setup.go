@@ -29,9 +29,9 @@ const (
 	sendKeyIndex  = "spec.sendKey"
 )
 
-// +kubebuilder:rbac:groups=crm.tertulia.dev,resources=campaigns,verbs=get;list;watch;patch
+// +kubebuilder:rbac:groups=crm.tertulia.dev,resources=campaigns,verbs=list;watch;patch
 // +kubebuilder:rbac:groups=crm.tertulia.dev,resources=campaigns/status,verbs=patch
-// +kubebuilder:rbac:groups=crm.tertulia.dev,resources=messagechannels;messagetemplates;segments,verbs=get;list;watch
+// +kubebuilder:rbac:groups=crm.tertulia.dev,resources=messagechannels;messagetemplates;segments,verbs=list;watch
 
 // SetupWithManager registers the controller. It looks at a campaign when its author edits it, when something that it
 // refers to arrives, goes, or gets another answer, when another campaign that had its send key has ended, and when workers

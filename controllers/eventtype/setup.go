@@ -18,7 +18,7 @@ type Reconciler struct {
 	Tenants *tenancy.Registry
 }
 
-// +kubebuilder:rbac:groups=crm.tertulia.dev,resources=eventtypes,verbs=get;list;watch;patch
+// +kubebuilder:rbac:groups=crm.tertulia.dev,resources=eventtypes,verbs=list;watch;patch
 // +kubebuilder:rbac:groups=crm.tertulia.dev,resources=eventtypes/status,verbs=patch
 
 // SetupWithManager registers the controller.

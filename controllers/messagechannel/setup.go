@@ -28,7 +28,7 @@ type Reconciler struct {
 
 const secretIndex = "spec.email.smtp.secretRef.name"
 
-// +kubebuilder:rbac:groups=crm.tertulia.dev,resources=messagechannels,verbs=get;list;watch;patch
+// +kubebuilder:rbac:groups=crm.tertulia.dev,resources=messagechannels,verbs=list;watch;patch
 // +kubebuilder:rbac:groups=crm.tertulia.dev,resources=messagechannels/status,verbs=patch
 // +kubebuilder:rbac:groups="",resources=secrets,verbs=get;list;watch
 

@@ -25,9 +25,9 @@ type Reconciler struct {
 
 const configMapIndex = "spec.content.configMapKeyRef.name"
 
-// +kubebuilder:rbac:groups=crm.tertulia.dev,resources=messagetemplates,verbs=get;list;watch;patch
+// +kubebuilder:rbac:groups=crm.tertulia.dev,resources=messagetemplates,verbs=list;watch;patch
 // +kubebuilder:rbac:groups=crm.tertulia.dev,resources=messagetemplates/status,verbs=patch
-// +kubebuilder:rbac:groups=crm.tertulia.dev,resources=recordtypes,verbs=get;list;watch
+// +kubebuilder:rbac:groups=crm.tertulia.dev,resources=recordtypes,verbs=list;watch
 // +kubebuilder:rbac:groups="",resources=configmaps,verbs=get;list;watch
 
 // SetupWithManager registers the controller. It looks at a template when its author edits it, when a ConfigMap that it

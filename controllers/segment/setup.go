@@ -19,9 +19,9 @@ type Reconciler struct {
 	Tenants *tenancy.Registry
 }
 
-// +kubebuilder:rbac:groups=crm.tertulia.dev,resources=segments,verbs=get;list;watch;patch
+// +kubebuilder:rbac:groups=crm.tertulia.dev,resources=segments,verbs=list;watch;patch
 // +kubebuilder:rbac:groups=crm.tertulia.dev,resources=segments/status,verbs=patch
-// +kubebuilder:rbac:groups=crm.tertulia.dev,resources=recordtypes;eventtypes,verbs=get;list;watch
+// +kubebuilder:rbac:groups=crm.tertulia.dev,resources=recordtypes;eventtypes,verbs=list;watch
 
 // SetupWithManager registers the controller. It looks at a segment when its author edits it, when the attributes and
 // events that it was checked against change, and when workers have built or changed its membership.

@@ -50,7 +50,13 @@ func tool(t *testing.T, name string, args ...string) (stdout, stderr string, err
 // helmTemplate renders the chart as the release "tertulia".
 func helmTemplate(t *testing.T, args ...string) []*unstructured.Unstructured {
 	t.Helper()
-	out, stderr, err := tool(t, "helm", append([]string{"template", "tertulia", chart, "--namespace", systemNamespace}, args...)...)
+	return helmTemplateAs(t, "tertulia", append([]string{"--namespace", systemNamespace}, args...)...)
+}
+
+// helmTemplateAs renders the chart as a release.
+func helmTemplateAs(t *testing.T, release string, args ...string) []*unstructured.Unstructured {
+	t.Helper()
+	out, stderr, err := tool(t, "helm", append([]string{"template", release, chart}, args...)...)
 	if err != nil {
 		t.Fatalf("helm template %v: %v\n%s", args, err, stderr)
 	}

@@ -5,7 +5,6 @@
   - ""
   resources:
   - configmaps
-  - pods
   verbs:
   - get
   - list
@@ -16,6 +15,13 @@
   - namespaces
   verbs:
   - get
+- apiGroups:
+  - ""
+  resources:
+  - pods
+  verbs:
+  - list
+  - watch
 - apiGroups:
   - ""
   resources:
@@ -62,14 +68,12 @@
   - crm.tertulia.dev
   resources:
   - campaigns
-  - crmtenants
   - eventtypes
   - messagechannels
   - messagetemplates
   - recordtypes
   - segments
   verbs:
-  - get
   - list
   - patch
   - watch
@@ -85,6 +89,15 @@
   - segments/status
   verbs:
   - patch
+- apiGroups:
+  - crm.tertulia.dev
+  resources:
+  - crmtenants
+  verbs:
+  - get
+  - list
+  - patch
+  - watch
 - apiGroups:
   - crm.tertulia.dev
   resources:
@@ -140,7 +153,6 @@
   - ""
   resources:
   - configmaps
-  - pods
   verbs:
   - get
   - list
@@ -151,6 +163,13 @@
   - namespaces
   verbs:
   - get
+- apiGroups:
+  - ""
+  resources:
+  - pods
+  verbs:
+  - list
+  - watch
 - apiGroups:
   - ""
   resources:
@@ -185,14 +204,12 @@
   - crm.tertulia.dev
   resources:
   - campaigns
-  - crmtenants
   - eventtypes
   - messagechannels
   - messagetemplates
   - recordtypes
   - segments
   verbs:
-  - get
   - list
   - patch
   - watch
@@ -208,6 +225,15 @@
   - segments/status
   verbs:
   - patch
+- apiGroups:
+  - crm.tertulia.dev
+  resources:
+  - crmtenants
+  verbs:
+  - get
+  - list
+  - patch
+  - watch
 - apiGroups:
   - crm.tertulia.dev
   resources:
@@ -248,12 +274,6 @@
   - ""
   resources:
   - events
-  verbs:
-  - create
-  - patch
-- apiGroups:
-  - ""
-  resources:
   - secrets
   verbs:
   - create
