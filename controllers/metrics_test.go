@@ -61,10 +61,10 @@ func TestWhatAnOperatorMeasures(t *testing.T) {
 		}
 		return got
 	}, patience).Should(gomega.Equal(map[string]float64{
-		"tertulia_operator_leading":                                              1,
+		"tertulia_operator_leading": 1,
 		"tertulia_tenant_condition Ready " + h.namespace + " InForce True " + h.id: 1,
-		"tertulia_tenant_schema_version " + h.namespace + " " + h.id:              1,
-		"tertulia_database_up " + h.id:                                           1,
+		"tertulia_tenant_schema_version " + h.namespace + " " + h.id:               1,
+		"tertulia_database_up " + h.id:                                             1,
 	}))
 	got := h.gathered(t)
 	if n := got["tertulia_objects Segment stalled"]; n < 1 {
