@@ -65,13 +65,13 @@ func newObjectMetrics(s *metrics.Set) *objectMetrics {
 		leading: s.Described("tertulia_operator_leading", "1 in the operator that holds the lease and works, 0 in one that stands by."),
 		objects: s.Described("tertulia_objects", "Objects by where they stand. Only the operator that works tells.", "kind", "state"),
 		unhealthy: s.Described("tertulia_unhealthy_objects",
-			"Objects whose condition `Healthy` is False, by its reason. Only the operator that works tells.", "namespace", "kind", "reason"),
+			"Objects whose condition `Healthy` is False, by its reason. Only the operator that works tells.", "object_namespace", "kind", "reason"),
 		conditions: s.Described("tertulia_tenant_condition",
-			"1 for each condition that a CRMTenant has now. Only the operator that works tells.", "namespace", "tenant", "condition", "status", "reason"),
+			"1 for each condition that a CRMTenant has now. Only the operator that works tells.", "object_namespace", "tenant", "condition", "status", "reason"),
 		schema: s.Described("tertulia_tenant_schema_version",
-			"Schema version that the operator last brought the tenant's database to.", "namespace", "tenant"),
+			"Schema version that the operator last brought the tenant's database to.", "object_namespace", "tenant"),
 		deletions: s.Described("tertulia_deletion_oldest_age_seconds",
-			"For how long the object has been waiting that was first of its namespace and kind to be deleted and is still there.", "namespace", "kind"),
+			"For how long the object has been waiting that was first of its namespace and kind to be deleted and is still there.", "object_namespace", "kind"),
 	}
 	s.Collector(m)
 	return m

@@ -50,14 +50,15 @@ var Labels = map[string]string{
 	"kind":      "kind of an object, such as `Campaign`",
 	"loop":      "a worker's loop, such as `send` or `sweep`",
 	"method":    "method of an HTTP request; `other` for those that nothing here takes",
-	"namespace": "namespace of a CRMTenant",
-	"outcome":   "how something ended; the metric says which outcomes there are",
-	"reason":    "why, in one of the words that conditions or the metric's meaning list",
-	"route":     "pattern of a route, such as `GET /v1/contacts/{id}`; `other` for what is none",
-	"state":     "where an object stands: `ready`, `reconciling`, `waiting`, `stalled`, `deleting` or `new`",
-	"status":    "status of a condition: `True`, `False` or `Unknown`",
-	"tenant":    "`spec.id` of a CRMTenant",
-	"version":   "version of this program",
+	// Not namespace: Prometheus gives that name to where the process runs that was asked.
+	"object_namespace": "namespace of the objects that are counted",
+	"outcome":          "how something ended; the metric says which outcomes there are",
+	"reason":           "why, in one of the words that conditions or the metric's meaning list",
+	"route":            "pattern of a route, such as `GET /v1/contacts/{id}`; `other` for what is none",
+	"state":            "where an object stands: `ready`, `reconciling`, `waiting`, `stalled`, `deleting` or `new`",
+	"status":           "status of a condition: `True`, `False` or `Unknown`",
+	"tenant":           "`spec.id` of a CRMTenant",
+	"version":          "version of this program",
 }
 
 // DurationBuckets are the bounds, in seconds, of how long things take that may take minutes: 1 ms to 262 s.
