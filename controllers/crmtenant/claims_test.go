@@ -34,15 +34,18 @@ func TestPlanClaim(t *testing.T) {
 		"the other asks for it now": {"what is in force counts, not what is asked", declared("other", "other", url, "https://other.example"), nil, "", false},
 		"taken a moment ago": {
 			"its status does not tell yet", declared("other", "other", url, "https://other.example"),
-			map[string]claim{"other": {uid: "uid-of-other", id: "other", host: "crm.velo.example"}}, "other", true,
+			map[string]claim{"other": {uid: "uid-of-other", id: "other", host: "crm.velo.example"}},
+			"other", true,
 		},
 		"left a moment ago": {
 			"its servers may still answer there", declared("other", "other", "https://new.example", url),
-			map[string]claim{"other": {uid: "uid-of-other", id: "other", host: "new.example"}}, "other", true,
+			map[string]claim{"other": {uid: "uid-of-other", id: "other", host: "new.example"}},
+			"other", true,
 		},
 		"taken by an object that is no more": {
 			"its name is another's", declared("other", "other", "https://other.example", ""),
-			map[string]claim{"other": {uid: "of-an-earlier-one", id: "velo", host: "crm.velo.example"}}, "", false,
+			map[string]claim{"other": {uid: "of-an-earlier-one", id: "velo", host: "crm.velo.example"}},
+			"", false,
 		},
 		"a path beside the host": {"it tells them apart", declared("other", "other", url+"/t/other", url+"/t/other"), nil, "", false},
 	}

@@ -36,6 +36,8 @@ type Workloads struct {
 	// HTTPFrom and MetricsFrom name the namespaces from which servers are reached, and metrics scraped. None is everywhere
 	// for the one, and nowhere for the other.
 	HTTPFrom, MetricsFrom []string
+	// LogFormat is how processes write their logs; "" is their default.
+	LogFormat string
 	// Environment is passed to every process, by name.
 	Environment map[string]string
 	// Metrics keeps the token of who scrapes.

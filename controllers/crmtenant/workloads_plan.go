@@ -162,7 +162,7 @@ func planPod(object *v1alpha1.CRMTenant, w *Workloads, c component) *coreac.PodT
 
 func planContainer(object *v1alpha1.CRMTenant, w *Workloads, c component) *coreac.ContainerApplyConfiguration {
 	size := c.size(&object.Spec)
-	container := coreac.Container().WithName(string(c)).WithImage(w.Image).WithArgs(arguments(c)...).
+	container := coreac.Container().WithName(string(c)).WithImage(w.Image).WithArgs(arguments(w, c)...).
 		WithPorts(ports(c)...).WithEnv(environment(w, size)...).WithResources(resources(size)).
 		WithSecurityContext(coreac.SecurityContext().
 			WithAllowPrivilegeEscalation(false).WithReadOnlyRootFilesystem(true).
@@ -194,9 +194,12 @@ func withProbes(container *coreac.ContainerApplyConfiguration) *coreac.Container
 		WithReadinessProbe(ask("/readyz").WithPeriodSeconds(5).WithFailureThreshold(2))
 }
 
-func arguments(c component) []string {
+func arguments(w *Workloads, c component) []string {
 	common := []string{
 		"--tenant-dir", tenantDir, "--health-listen", address(healthPort), "--metrics-listen", address(metricsPort),
+	}
+	if w.LogFormat != "" {
+		common = append(common, "--log-format", w.LogFormat)
 	}
 	if c == workers {
 		return append([]string{string(c), "--graceful-period", "50s"}, common...)

@@ -74,11 +74,11 @@ func TestReplicasAreAnAutoscalersUnlessTheAuthorSays(t *testing.T) {
 }
 
 func TestArgumentsOfProcesses(t *testing.T) {
-	common := "--tenant-dir /etc/tertulia/tenant --health-listen :8081 --metrics-listen :9090"
+	common := "--tenant-dir /etc/tertulia/tenant --health-listen :8081 --metrics-listen :9090 --log-format json"
 	for c, want := range map[component]string{
 		workers: "worker --graceful-period 50s " + common, servers: "server --listen :8080 " + common,
 	} {
-		if got := strings.Join(arguments(c), " "); got != want {
+		if got := strings.Join(arguments(&Workloads{LogFormat: "json"}, c), " "); got != want {
 			t.Errorf("%s: got %q, want %q", c, got, want)
 		}
 	}
@@ -202,16 +202,19 @@ func TestVerdictsOnProcesses(t *testing.T) {
 		})}, v1alpha1.NoNodeFitsReason, "spec.worker.resources.requests"},
 		"an image": {"nobody finds it", deployed(short), []corev1.Pod{pod(corev1.ContainerStatus{State: waiting("ErrImagePull")})}, v1alpha1.ImageCannotBePulledReason, "registry.example/tertulia:v1"},
 		"an image that backs off": {
-			"the same verdict, so that the condition stands still", deployed(short), []corev1.Pod{pod(corev1.ContainerStatus{State: waiting("ImagePullBackOff")})},
+			"the same verdict, so that the condition stands still", deployed(short),
+			[]corev1.Pod{pod(corev1.ContainerStatus{State: waiting("ImagePullBackOff")})},
 			v1alpha1.ImageCannotBePulledReason, "imagePullSecrets",
 		},
 		"too much memory": {
-			"also while it is started again", deployed(short), []corev1.Pod{pod(corev1.ContainerStatus{State: running, LastTerminationState: ended("OOMKilled", 137)})},
+			"also while it is started again", deployed(short),
+			[]corev1.Pod{pod(corev1.ContainerStatus{State: running, LastTerminationState: ended("OOMKilled", 137)})},
 			v1alpha1.OutOfMemoryReason, "spec.worker.resources.limits.memory",
 		},
 		"one crash": {"once is no loop", deployed(short), []corev1.Pod{pod(corev1.ContainerStatus{State: running, RestartCount: 1, LastTerminationState: ended("Error", 1)})}, v1alpha1.PodsNotReadyReason, ""},
 		"crashes": {
-			"also while it is started again", deployed(short), []corev1.Pod{pod(corev1.ContainerStatus{State: running, RestartCount: 2, LastTerminationState: ended("Error", 1)})},
+			"also while it is started again", deployed(short),
+			[]corev1.Pod{pod(corev1.ContainerStatus{State: running, RestartCount: 2, LastTerminationState: ended("Error", 1)})},
 			v1alpha1.PodsCrashReason, "--previous",
 		},
 		"a crash loop":          {"the kubelet says so", deployed(short), []corev1.Pod{pod(corev1.ContainerStatus{State: waiting("CrashLoopBackOff")})}, v1alpha1.PodsCrashReason, "--previous"},

@@ -25,8 +25,11 @@ func TestPlanTenant(t *testing.T) {
 		"nobody has spoken": {"what was told before this operator stays", logins{"news": login("before")}, nil, []string{"news"}, logins{"news": login("before")}},
 		"a channel is gone": {"so is its login", logins{"news": login("before")}, nil, nil, logins{}},
 		"one has spoken": {
-			"and the other not yet", logins{"news": login("before"), "other": login("before")},
-			map[string]*credentials.Channel{"news": &told}, []string{"news", "other"}, logins{"news": told, "other": login("before")},
+			"and the other not yet",
+			logins{"news": login("before"), "other": login("before")},
+			map[string]*credentials.Channel{"news": &told},
+			[]string{"news", "other"},
+			logins{"news": told, "other": login("before")},
 		},
 		"one has taken it back":       {"nothing of it stays", logins{"news": login("before")}, map[string]*credentials.Channel{"news": nil}, []string{"news"}, logins{}},
 		"the Secret was lost":         {"what was spoken makes it whole", nil, map[string]*credentials.Channel{"news": &told}, []string{"news", "other"}, logins{"news": told}},

@@ -99,12 +99,16 @@ func runOperator(ctx context.Context, flags operatorFlags, out io.Writer) error 
 	if err := controllers.AwaitKinds(ctx, config); err != nil {
 		return err
 	}
-	mgr, err := newManager(config, flags)
+	namespaces, err := findNamespaces(ctx, config, flags.watchNamespaces)
+	if err != nil {
+		return err
+	}
+	mgr, err := newManager(config, flags, namespaces)
 	if err != nil {
 		return err
 	}
 	options := controllers.Options{Cluster: cluster, ServerURL: strings.TrimSuffix(flags.serverURL, "/")}
-	if options.Workloads, err = flags.workloads.setup(ctx, config, flags.leaderElectIn); err != nil {
+	if options.Workloads, err = flags.workloads.setup(ctx, config, flags); err != nil {
 		return err
 	}
 	if options.Workloads == nil {

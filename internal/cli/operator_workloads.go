@@ -41,14 +41,15 @@ func (w *workloadFlags) register(command *cobra.Command) {
 	command.MarkFlagsOneRequired("tenants", "image")
 }
 
-// setup is how workloads run, and nil where no image is named. namespace is the operator's own.
-func (w *workloadFlags) setup(ctx context.Context, config *rest.Config, namespace string) (*crmtenant.Workloads, error) {
+// setup is how workloads run, and nil where no image is named. Their logs are as the operator's.
+func (w *workloadFlags) setup(ctx context.Context, config *rest.Config, operator operatorFlags) (*crmtenant.Workloads, error) {
 	if w.image == "" {
 		return nil, nil
 	}
 	if err := w.check(); err != nil {
 		return nil, err
 	}
+	namespace := operator.leaderElectIn
 	if namespace == "" {
 		namespace = podNamespace()
 	}
@@ -67,7 +68,7 @@ func (w *workloadFlags) setup(ctx context.Context, config *rest.Config, namespac
 	}
 	return &crmtenant.Workloads{
 		Image: w.image, PullPolicy: corev1.PullPolicy(w.pullPolicy), HTTPFrom: w.httpFrom, MetricsFrom: w.metricsFrom,
-		Environment: passedOn(os.Environ()), Metrics: metrics,
+		LogFormat: operator.telling.format, Environment: passedOn(os.Environ()), Metrics: metrics,
 	}, nil
 }
 
