@@ -10,6 +10,7 @@ import (
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/config"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
@@ -31,21 +32,23 @@ const (
 
 // newManager makes a manager whose cache holds our kinds whole, and of Secrets and ConfigMaps only their metadata:
 // controllers watch those as metadata and read the few that they need from the API server.
-func newManager(config *rest.Config, flags operatorFlags) (manager.Manager, error) {
+func newManager(api *rest.Config, flags operatorFlags, looked *namespaces) (manager.Manager, error) {
 	scheme := runtime.NewScheme()
 	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
 		return nil, fmt.Errorf("register the kinds: %w", err)
 	}
-	readOwnWrites := true
+	readOwnWrites, warmUp := true, true
 	lease, renewal, retry := leaseDuration, leaseRenewal, leaseRetry
-	config = rest.CopyConfig(config)
+	api = rest.CopyConfig(api)
 	// Hundreds of objects settle at once when an operator begins; the API server's own fairness bounds it, not we.
-	config.QPS, config.Burst = 200, 400
-	mgr, err := manager.New(config, manager.Options{
+	api.QPS, api.Burst = 200, 400
+	mgr, err := manager.New(api, manager.Options{
 		Scheme: scheme,
-		Cache:  cache.Options{DefaultNamespaces: watched(flags.watchNamespaces), ByObject: controllers.Cached()},
+		Cache:  cache.Options{DefaultNamespaces: watched(looked.open), ByObject: controllers.Cached()},
 		// A status is compared with the one before: reading one that is older than our own last write would compare wrongly.
-		Client:                        client.Options{Cache: &client.CacheOptions{EnableReadYourWritesConsistency: &readOwnWrites}},
+		Client: client.Options{Cache: &client.CacheOptions{EnableReadYourWritesConsistency: &readOwnWrites}},
+		// An operator that stands by has read everything when its turn comes.
+		Controller:                    config.Controller{EnableWarmup: &warmUp},
 		Metrics:                       flags.metrics.options(),
 		HealthProbeBindAddress:        orOff(flags.healthListen),
 		LivenessEndpointName:          "/livez",
@@ -63,6 +66,9 @@ func newManager(config *rest.Config, flags operatorFlags) (manager.Manager, erro
 	}
 	if err := errors.Join(mgr.AddHealthzCheck("ping", healthz.Ping), mgr.AddReadyzCheck("cache", cacheReady(mgr))); err != nil {
 		return nil, fmt.Errorf("add health checks: %w", err)
+	}
+	if err := mgr.Add(looked); err != nil {
+		return nil, fmt.Errorf("add the look at namespaces: %w", err)
 	}
 	return mgr, nil
 }
