@@ -88,7 +88,7 @@ func NewCommand() *cobra.Command {
 		&cobra.Group{ID: "run", Title: "Processes, which up and the cluster start:"},
 	)
 	root.AddCommand(
-		NewUpCommand(), NewStatusCommand(), NewQuarantineCommand(), NewImportCommand(), NewTokenCommand(),
+		NewUpCommand(), NewStatusCommand(), NewQuarantineCommand(), NewSupportBundleCommand(), NewImportCommand(), NewTokenCommand(),
 		NewOperatorCommand(), NewWorkerCommand(), NewServerCommand(),
 	)
 	return root

@@ -125,6 +125,7 @@ func runVerb(t *testing.T, out io.Writer, arguments ...string) int {
 	root := NewCommand()
 	root.SetArgs(arguments)
 	root.SetOut(out)
+	root.SetErr(out)
 	return exitStatus(root.ExecuteContext(t.Context()), out)
 }
 

@@ -55,7 +55,7 @@ func sendingBegan(events []corev1.Event) map[string]time.Time {
 
 // planWaiting tells what an object waits for that is no problem, if it waits.
 func planWaiting(o v1alpha1.Object) (Waiting, bool) {
-	w := Waiting{Kind: kindOf(o), Name: o.GetName()}
+	w := Waiting{Kind: KindOf(o), Name: o.GetName()}
 	campaign, isCampaign := o.(*v1alpha1.Campaign)
 	switch {
 	case !o.GetDeletionTimestamp().IsZero():

@@ -3,6 +3,7 @@ package overview
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -10,6 +11,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -96,6 +98,27 @@ func Gather(ctx context.Context, reader client.Reader, o Options) (*Facts, error
 		client.MatchingLabels{nameLabel: ourName, componentLabel: operatorPart})
 	f.operators = operators.Items
 	return f, nil
+}
+
+// Nothing is what is known where nothing can be read: at most that somebody means this namespace.
+func Nothing(namespace string) *Facts {
+	f := &Facts{homes: map[string]*home{}}
+	if namespace != "" {
+		f.homes[namespace] = &home{tenant: &v1alpha1.CRMTenant{ObjectMeta: metav1.ObjectMeta{Namespace: namespace}}}
+	}
+	return f
+}
+
+// Namespaces are those of the tenants, in order.
+func (f *Facts) Namespaces() []string { return slices.Sorted(maps.Keys(f.homes)) }
+
+// Objects are all that were read, by namespace, kind and name as the API server lists them.
+func (f *Facts) Objects() []v1alpha1.Object {
+	var objects []v1alpha1.Object
+	for _, namespace := range f.Namespaces() {
+		objects = append(objects, f.homes[namespace].objects...)
+	}
+	return objects
 }
 
 // gatherKind reads the objects of one of our kinds.

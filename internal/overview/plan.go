@@ -19,7 +19,7 @@ import (
 func Plan(f *Facts, now time.Time) Overview {
 	o := Overview{At: now, Unseen: f.unseen}
 	o.Operator, o.Problems = planOperator(f)
-	for _, namespace := range slices.Sorted(maps.Keys(f.homes)) {
+	for _, namespace := range f.Namespaces() {
 		o.Tenants = append(o.Tenants, planTenant(f.homes[namespace], now))
 	}
 	return o
@@ -124,7 +124,7 @@ func planProcess(h *home, part string, counted *v1alpha1.ProcessCount) *Process 
 func countKinds(objects []v1alpha1.Object) []Kind {
 	counted := map[string]*Kind{}
 	for _, o := range objects {
-		kind := kindOf(o)
+		kind := KindOf(o)
 		if counted[kind] == nil {
 			counted[kind] = &Kind{Kind: kind}
 		}
@@ -140,8 +140,8 @@ func countKinds(objects []v1alpha1.Object) []Kind {
 	return kinds
 }
 
-// kindOf is an object's kind, which lists of typed objects leave out.
-func kindOf(o v1alpha1.Object) string { return reflect.TypeOf(o).Elem().Name() }
+// KindOf is an object's kind, which lists of typed objects leave out.
+func KindOf(o v1alpha1.Object) string { return reflect.TypeOf(o).Elem().Name() }
 
 // underWay tells whether the newest edit has not been looked at yet.
 func underWay(o v1alpha1.Object) bool {

@@ -72,7 +72,7 @@ func planProblems(objects []v1alpha1.Object) (problems, hints []Problem, waiting
 }
 
 func describe(o v1alpha1.Object, c metav1.Condition) Problem {
-	kind := kindOf(o)
+	kind := KindOf(o)
 	return Problem{
 		Kind: kind, Names: []string{o.GetName()}, Reason: c.Reason, Message: c.Message,
 		Do: nextStep(kind, c.Reason, o.GetNamespace(), o.GetName()),
