@@ -33,7 +33,8 @@ type benchmark struct {
 // benchmarks are all there are, in the order in which they run.
 var benchmarks = []benchmark{
 	{name: "import/contacts", measure: measureImport},
-	{name: "operator", measure: measureOperator},
+	{name: "operator/cluster", measure: measureClusterOperator},
+	{name: "operator/local", measure: measureLocalOperator},
 }
 
 // longRun is how long one measurement may take to be repeated: longer ones are steady enough to stand alone.

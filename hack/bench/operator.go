@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -29,15 +30,26 @@ const (
 	calmFor = time.Minute
 )
 
+// measureClusterOperator measures an operator that runs tenants' workers and servers as Deployments. Nothing runs in them:
+// the cluster has no nodes.
+func measureClusterOperator(ctx context.Context, s Settings) ([]Row, error) {
+	return measureOperator(ctx, s, "operator/cluster", "--image", "tertulia:bench", "--leader-election-namespace", metav1.NamespaceDefault)
+}
+
+// measureLocalOperator measures an operator that hands credentials over in directories, as `tertulia up` has it.
+func measureLocalOperator(ctx context.Context, s Settings) ([]Row, error) {
+	return measureOperator(ctx, s, "operator/local", "--tenants", filepath.Join(s.Dir, "tenants"))
+}
+
 // measureOperator brings up a hundred tenants with ten thousand objects on a real API server and a real PostgreSQL, and
 // measures one operator process: the first time, a restart, and at rest.
-func measureOperator(ctx context.Context, s Settings) (rows []Row, err error) {
+func measureOperator(ctx context.Context, s Settings, name string, mode ...string) (rows []Row, err error) {
 	dir, err := os.MkdirTemp(s.Dir, "operator-")
 	if err != nil {
 		return nil, fmt.Errorf("make scratch space: %w", err)
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	b := &operatorBench{Settings: s, dir: dir, objects: s.Tenants * tenantObjects}
+	b := &operatorBench{Settings: s, name: name, mode: mode, dir: dir, objects: s.Tenants * tenantObjects}
 	defer func() { err = errors.Join(err, b.stop(ctx)) }()
 	if err := b.start(ctx); err != nil {
 		return nil, err
@@ -68,6 +80,8 @@ func measureOperator(ctx context.Context, s Settings) (rows []Row, err error) {
 // operatorBench is what the operator is measured against.
 type operatorBench struct {
 	Settings
+	name     string   // of the benchmark
+	mode     []string // flags of the operator
 	dir      string
 	objects  int
 	plane    *controlplane.ControlPlane
@@ -96,18 +110,18 @@ type resting struct {
 
 func (b *operatorBench) rows(wrote, bound time.Duration, first, again settling, rest resting) []Row {
 	size := fmt.Sprintf("%d objects in %d tenants", b.objects, b.Tenants)
-	settle := Time("operator/first-settle", "s", first.took.Seconds(), wrote.Seconds())
+	settle := Time(b.name+"/first-settle", "s", first.took.Seconds(), wrote.Seconds())
 	settle.CPUSeconds, settle.PeakRSSMB = first.used.cpu.Seconds(), mebibytes(first.used.peakRSS)
 	settle.Note = fmt.Sprintf("%s, from the start of the process until each is Ready, with a database made and migrated for each tenant; "+
 		"%.0f passes, of which %.0f failed, at most %d connections; bound: creating the same objects and their Secrets and ConfigMaps with %d clients",
 		size, first.passes.finished, first.passes.failed, first.connections, writers)
-	restart := Time("operator/restart", "s", again.took.Seconds(), bound.Seconds())
+	restart := Time(b.name+"/restart", "s", again.took.Seconds(), bound.Seconds())
 	restart.CPUSeconds, restart.PeakRSSMB = again.used.cpu.Seconds(), mebibytes(again.used.peakRSS)
 	restart.Note = fmt.Sprintf("from the start of the process until it has looked at each of %s again and no queue holds anything; "+
 		"%.0f passes, of which %.0f failed, at most %d connections; bound: listing the same objects and one question to each tenant's database",
 		size, again.passes.finished, again.passes.failed, again.connections)
-	requests := Zero("operator/settled-api-writes", "requests/min", float64(rest.requests))
-	transactions := Zero("operator/settled-sql-writes", "transactions/min", float64(rest.transactions))
+	requests := Zero(b.name+"/settled-api-writes", "requests/min", float64(rest.requests))
+	transactions := Zero(b.name+"/settled-sql-writes", "transactions/min", float64(rest.transactions))
 	transactions.Note = fmt.Sprintf("at rest with %s the operator uses %.1f %% of a core and PostgreSQL %.1f %%, over %d connections, "+
 		"for %.0f transactions a second",
 		size, 100*rest.operator.Seconds()/calmFor.Seconds(), 100*rest.database.Seconds()/calmFor.Seconds(), rest.connections, rest.statements)
@@ -249,5 +263,3 @@ func (b *operatorBench) buildTenant(ctx context.Context, database string) (int, 
 	}
 	return int(tag.RowsAffected()), nil
 }
-
-func (b *operatorBench) tenantsDir() string { return filepath.Join(b.dir, "tenants") }

@@ -88,8 +88,9 @@ func (b *operatorBench) startOperator(ctx context.Context) (*operatorProcess, er
 		return nil, err
 	}
 	o := &operatorProcess{bench: b, metrics: address, started: time.Now()}
-	o.process, err = startChild(ctx, b.Log, b.Program, "operator", "--kubeconfig", b.plane.Kubeconfig(),
-		"--database-url", b.postgres.URL("postgres"), "--tenants", b.tenantsDir(), "--metrics-listen", address)
+	o.process, err = startChild(ctx, b.Log, b.Program, append([]string{
+		"operator", "--kubeconfig", b.plane.Kubeconfig(), "--database-url", b.postgres.URL("postgres"), "--metrics-listen", address,
+	}, b.mode...)...)
 	return o, err
 }
 
