@@ -24,12 +24,13 @@ func (i Identity) SameLedger(o Identity) bool {
 }
 
 // identitySQL is the identity of the ledger that a statement finds, as PostgreSQL itself says. On a standby the timeline is
-// 0: nothing can be sent from there. The name of the table is resolved whenever the statement is planned, and a plan does not
-// outlive the table: a connection that survives a restore sees the table that it writes to.
+// 0: nothing can be sent from there. The table is looked up when the statement runs, and never while it is planned: a constant
+// ('ledger'::regclass) that is resolved before the statement waits for a restore to commit stays that of the table that is
+// gone, in a plan that the connection keeps.
 const identitySQL = `
 	select control.system_identifier,
 		case when pg_is_in_recovery() then 0 else ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint end timeline,
-		own.oid::bigint database_oid, 'ledger'::regclass::oid::bigint ledger_oid
+		own.oid::bigint database_oid, coalesce(to_regclass('` + Schema + `.ledger')::oid::bigint, 0) ledger_oid
 	from pg_control_system() control join pg_database own on own.datname = current_database()`
 
 // sendPermitted is true while this ledger is the permitted one and no quarantine is open. It stands in every statement that
@@ -57,32 +58,25 @@ var ErrStandby = errors.New("the server is a standby")
 // intents of all chunks: a millisecond for each few thousand of them.
 func (db *DB) LoadFence(ctx context.Context) (Fence, error) {
 	var f Fence
-	err := pgx.BeginTxFunc(ctx, db.Pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) error {
-		err := tx.QueryRow(ctx, "select here.*, "+sendPermitted+", (select coalesce(sum(intents), 0)::bigint from send_chunk) from ("+identitySQL+") here").
-			Scan(&f.Identity.SystemIdentifier, &f.Identity.Timeline, &f.Identity.DatabaseOID, &f.Identity.LedgerOID, &f.Permitted, &f.Mark)
-		if err != nil {
-			return err
-		}
-		var permit Identity
-		err = tx.QueryRow(ctx, "select system_identifier, timeline, database_oid, ledger_oid from send_permit").
-			Scan(&permit.SystemIdentifier, &permit.Timeline, &permit.DatabaseOID, &permit.LedgerOID)
-		switch {
-		case err == nil:
-			f.Permit = &permit
-		case !errors.Is(err, pgx.ErrNoRows):
-			return err
-		}
-		f.Quarantine, err = queryQuarantine(ctx, tx, "where closed_at is null")
-		if errors.Is(err, ErrNotFound) {
-			return nil
-		}
-		return err
-	})
-	if err == nil && f.Identity.Timeline == 0 {
+	var permit [4]*int64
+	here := &f.Identity
+	// One statement with a snapshot of its own: tables that a restore has put in place of others would look empty to an older one.
+	err := db.Pool.QueryRow(ctx, `
+		select here.*, `+sendPermitted+`, (select coalesce(sum(intents), 0)::bigint from send_chunk),
+			p.system_identifier, p.timeline, p.database_oid, p.ledger_oid
+		from (`+identitySQL+`) here left join send_permit p on true`).
+		Scan(&here.SystemIdentifier, &here.Timeline, &here.DatabaseOID, &here.LedgerOID, &f.Permitted, &f.Mark, &permit[0], &permit[1], &permit[2], &permit[3])
+	if err == nil && here.Timeline == 0 {
 		err = ErrStandby
 	}
-	if err != nil {
+	if err == nil {
+		f.Quarantine, err = queryQuarantine(ctx, db.Pool, "where closed_at is null")
+	}
+	if err != nil && !errors.Is(err, ErrNotFound) {
 		return Fence{}, fmt.Errorf("read the send permit: %w", err)
+	}
+	if permit[0] != nil {
+		f.Permit = &Identity{SystemIdentifier: *permit[0], Timeline: *permit[1], DatabaseOID: *permit[2], LedgerOID: *permit[3]}
 	}
 	return f, nil
 }

@@ -1,0 +1,159 @@
+package drill
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	ctrlconfig "sigs.k8s.io/controller-runtime/pkg/config"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/tertulia-crm/tertulia/api/v1alpha1"
+	"github.com/tertulia-crm/tertulia/controllers"
+	"github.com/tertulia-crm/tertulia/internal/cli"
+	"github.com/tertulia-crm/tertulia/internal/credentials"
+	"github.com/tertulia-crm/tertulia/internal/local/controlplanetest"
+	"github.com/tertulia-crm/tertulia/internal/server"
+)
+
+// patience is how long a test waits for what must happen; it is reached only when something is broken.
+const patience = 60 * time.Second
+
+// world is an operator over an API server, and an HTTP server for all of its tenants.
+type world struct {
+	config *rest.Config
+	scheme *runtime.Scheme
+	api    client.Client
+	root   string // of the tenant directories
+	http   string // URL of the HTTP server
+
+	stopOperator func() error
+	stopServer   func() error
+}
+
+var shared struct {
+	once  sync.Once
+	world *world
+	dir   string
+	err   error
+}
+
+func TestMain(m *testing.M) {
+	ctrl.SetLogger(logr.Discard())
+	code := m.Run()
+	var err error
+	if shared.world != nil {
+		err = shared.world.stop()
+	}
+	if err = errors.Join(err, controlplanetest.Stop(), os.RemoveAll(shared.dir)); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = max(code, 1)
+	}
+	os.Exit(code)
+}
+
+// inWorld is the world that the drills of this package share.
+func inWorld(t *testing.T) *world {
+	t.Helper()
+	plane := controlplanetest.Shared(t)
+	shared.once.Do(func() {
+		if shared.dir, shared.err = os.MkdirTemp("", "tertulia-drill-"); shared.err == nil {
+			shared.world, shared.err = newWorld(plane.Config(), filepath.Join(shared.dir, "tenants"))
+		}
+	})
+	if shared.err != nil {
+		t.Fatal(shared.err)
+	}
+	return shared.world
+}
+
+func newWorld(config *rest.Config, root string) (*world, error) {
+	w := &world{config: config, scheme: runtime.NewScheme(), root: root}
+	if err := errors.Join(clientgoscheme.AddToScheme(w.scheme), v1alpha1.AddToScheme(w.scheme)); err != nil {
+		return nil, err
+	}
+	config.QPS, config.Burst = 500, 1000
+	var err error
+	if w.api, err = client.New(config, client.Options{Scheme: w.scheme}); err != nil {
+		return nil, err
+	}
+	if err := w.serve(); err != nil {
+		return nil, err
+	}
+	return w, w.startOperator()
+}
+
+func (w *world) stop() error { return errors.Join(w.stopOperator(), w.stopServer()) }
+
+func (w *world) serve() error {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	w.http = "http://" + listener.Addr().String()
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- server.New(server.Options{Roots: []string{w.root}}).Run(ctx, listener) }()
+	w.stopServer = func() error {
+		cancel()
+		return <-ended
+	}
+	return nil
+}
+
+// startOperator starts an operator that looks at marks often, so that drills are short.
+func (w *world) startOperator() error {
+	limited, done := context.WithTimeout(context.Background(), patience)
+	defer done()
+	if err := controllers.AwaitKinds(limited, w.config); err != nil {
+		return err
+	}
+	yes := true
+	mgr, err := ctrl.NewManager(rest.CopyConfig(w.config), ctrl.Options{
+		Scheme: w.scheme, Client: client.Options{Cache: &client.CacheOptions{EnableReadYourWritesConsistency: &yes}},
+		Metrics: metricsserver.Options{BindAddress: "0"}, Controller: ctrlconfig.Controller{SkipNameValidation: &yes},
+	})
+	if err != nil {
+		return err
+	}
+	_, err = controllers.Setup(mgr, controllers.Options{
+		Directory: &credentials.Directory{Root: w.root}, ServerURL: w.http, PollInterval: 50 * time.Millisecond, MarkInterval: 100 * time.Millisecond,
+	})
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- mgr.Start(ctx) }()
+	w.stopOperator = func() error {
+		cancel()
+		return <-ended
+	}
+	return nil
+}
+
+// run runs a verb as a person would.
+func run(ctx context.Context, arguments ...string) (stdout string, err error) {
+	command := cli.NewCommand()
+	var out, errs bytes.Buffer
+	command.SetOut(&out)
+	command.SetErr(&errs)
+	command.SetArgs(arguments)
+	if err := command.ExecuteContext(ctx); err != nil {
+		return out.String(), fmt.Errorf("%w: %s", err, errs.String())
+	}
+	return out.String(), nil
+}
