@@ -44,7 +44,11 @@ func newManager(api *rest.Config, flags operatorFlags, looked *namespaces) (mana
 	api.QPS, api.Burst = 200, 400
 	mgr, err := manager.New(api, manager.Options{
 		Scheme: scheme,
-		Cache:  cache.Options{DefaultNamespaces: watched(looked.open), ByObject: controllers.Cached()},
+		Cache: cache.Options{
+			DefaultNamespaces: watched(looked.open), ByObject: controllers.Cached(),
+			// Who wrote which field is nobody's question here, and a good part of every object.
+			DefaultTransform: cache.TransformStripManagedFields(),
+		},
 		// A status is compared with the one before: reading one that is older than our own last write would compare wrongly.
 		Client: client.Options{Cache: &client.CacheOptions{EnableReadYourWritesConsistency: &readOwnWrites}},
 		// An operator that stands by has read everything when its turn comes.
