@@ -24,7 +24,7 @@ type drill struct {
 // come early, because their messages are looked at again at the end, when no reply can come any more.
 var drills = []drill{
 	example, workerKilled, etcdWiped, workerDeleted, operatorKilled, apiServerAway, databaseRestarted, databaseCrashed, upgraded, reapplied,
-	apart, uninstalled, swept,
+	apart, uninstalled, wrongImage, namespaceStuck, databaseReadOnly, swept,
 }
 
 func printDrills() {

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/client-go/rest"
@@ -274,60 +273,77 @@ func (s *stage) tryIdentity(ctx context.Context) error {
 	return nil
 }
 
+// The ports of the tenant's pods.
+const (
+	publicPort  = 8080
+	healthPort  = 8081
+	metricsPort = 9090
+)
+
 // tryNetwork dials the first tenant's pods from the rival's. The metrics' port is opened for the rival's namespace and shut
 // again, to see that it is the policy that shuts it.
 func (s *stage) tryNetwork(ctx context.Context) error {
-	var policies networkingv1.NetworkPolicyList
-	if err := s.client.List(ctx, &policies, client.InNamespace(velo)); err != nil {
-		return fmt.Errorf("list the network policies: %w", err)
+	eye, err := s.eye(ctx)
+	if err != nil {
+		return err
 	}
-	var probe corev1.Pod
+	err = errors.Join(eye.sees(ctx, "server", publicPort, true), eye.sees(ctx, "server", healthPort, false), eye.sees(ctx, "server", metricsPort, false),
+		eye.sees(ctx, "worker", healthPort, false), eye.sees(ctx, "worker", metricsPort, false))
+	if err != nil {
+		return err
+	}
+	if err := s.letScrape(ctx, "{"+rival+"}"); err != nil {
+		return err
+	}
+	opened := errors.Join(eye.sees(ctx, "worker", metricsPort, true), eye.sees(ctx, "server", metricsPort, true), eye.sees(ctx, "worker", healthPort, false))
+	return errors.Join(opened, s.letScrape(ctx, "{}"), eye.sees(ctx, "worker", metricsPort, false))
+}
+
+// eye is the rival's pod, and where the first tenant's are.
+type eye struct {
+	probe   string
+	targets map[string]string // by component
+}
+
+func (s *stage) eye(ctx context.Context) (eye, error) {
+	e := eye{targets: map[string]string{}}
 	err := await(ctx, time.Minute, func(ctx context.Context) (string, error) {
+		var probe corev1.Pod
 		if err := s.client.Get(ctx, client.ObjectKey{Namespace: rival, Name: "probe"}, &probe); err != nil {
 			return "", err
 		}
 		if !isReady(probe) {
 			return "the probe is not ready", nil
 		}
+		e.probe = probe.Status.PodIP
 		return "", nil
 	})
 	if err != nil {
-		return err
+		return e, err
 	}
-	targets := map[string]string{}
 	for _, component := range []string{"worker", "server"} {
 		pod, err := s.anyPod(ctx, velo, component)
 		if err != nil {
-			return err
+			return e, err
 		}
-		targets[component] = pod.Status.PodIP
+		e.targets[component] = pod.Status.PodIP
 	}
-	try := func(component string, port int, open bool) error {
-		err := await(ctx, 30*time.Second, func(ctx context.Context) (string, error) {
-			code, err := get(ctx, fmt.Sprintf("http://%s:8080/dial?address=%s:%d", probe.Status.PodIP, targets[component], port), "")
-			if err == nil && (code == http.StatusOK) != open {
-				return fmt.Sprintf("open: %t", code == http.StatusOK), nil
-			}
-			return "", err
-		})
-		if err != nil {
-			return fmt.Errorf("port %d of a %s, which should be open: %t: %w", port, component, open, err)
+	return e, nil
+}
+
+// sees waits until a port is open to the rival, or shut.
+func (e eye) sees(ctx context.Context, component string, port int, open bool) error {
+	err := await(ctx, 30*time.Second, func(ctx context.Context) (string, error) {
+		code, err := get(ctx, fmt.Sprintf("http://%s:8080/dial?address=%s:%d", e.probe, e.targets[component], port), "")
+		if err == nil && (code == http.StatusOK) != open {
+			return fmt.Sprintf("it answers %d", code), nil
 		}
-		return nil
+		return "", err
+	})
+	if err != nil {
+		return fmt.Errorf("port %d of a %s, open to the rival: want %t: %w", port, component, open, err)
 	}
-	const public, health, metrics = 8080, 8081, 9090
-	shut := []error{
-		try("server", public, true), try("server", health, false), try("server", metrics, false),
-		try("worker", health, false), try("worker", metrics, false),
-	}
-	if err := errors.Join(shut...); err != nil {
-		return err
-	}
-	if err := s.letScrape(ctx, "{"+rival+"}"); err != nil {
-		return err
-	}
-	opened := errors.Join(try("worker", metrics, true), try("server", metrics, true), try("worker", health, false))
-	return errors.Join(opened, s.letScrape(ctx, "{}"), try("worker", metrics, false))
+	return nil
 }
 
 // letScrape says from which namespaces tenants' metrics may be reached.

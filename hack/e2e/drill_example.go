@@ -21,7 +21,7 @@ var example = drill{
 func runExample(ctx context.Context, s *stage, r *result) error {
 	s.perSecond(60)
 	defer s.box.SetDelay(0)
-	if _, err := s.kubectl(ctx, "", "apply", "--server-side", "-k", "examples/velo/campaigns/"+exampleCampaign); err != nil {
+	if err := s.applyExample(ctx); err != nil {
 		return err
 	}
 	// Who leases the send's chunks is who delivers: its name begins with its pod's.
@@ -62,7 +62,14 @@ func runExample(ctx context.Context, s *stage, r *result) error {
 		return err
 	}
 	r.Received, r.Duplicates = found.mails, found.duplicates()
+	s.example = r
 	return errors.Join(r.compare(found, nil, 0), s.awaitStatus(ctx, r))
+}
+
+// applyExample merges the example's campaign.
+func (s *stage) applyExample(ctx context.Context) error {
+	_, err := s.kubectl(ctx, "", "apply", "--server-side", "--force-conflicts", "-k", "examples/velo/campaigns/"+exampleCampaign)
+	return err
 }
 
 // exampleMail is the mail of the example's campaign: the drills' subjects all begin with a bracket.

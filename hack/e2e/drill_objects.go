@@ -51,6 +51,11 @@ func (s *stage) applyAll(ctx context.Context, campaign string) error {
 			return err
 		}
 	}
+	if s.example != nil {
+		if err := s.applyExample(ctx); err != nil {
+			return err
+		}
+	}
 	return s.applyTenant(ctx)
 }
 

@@ -40,6 +40,13 @@ func runSwept(ctx context.Context, s *stage, r *result) error {
 		}
 		r.add(earlier)
 	}
+	if s.example != nil {
+		found, err := s.exampleMail()
+		if err == nil && found.mails != s.example.Received {
+			err = fmt.Errorf("%s: %d mails had come, and now there are %d", s.example.Drill, s.example.Received, found.mails)
+		}
+		errs = append(errs, err)
+	}
 	return errors.Join(append(errs, s.audit(ctx))...)
 }
 

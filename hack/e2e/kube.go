@@ -156,16 +156,34 @@ func (s *stage) awaitPods(ctx context.Context, namespace, component string, n in
 	return nil
 }
 
-// restarts counts how often the containers of a component were restarted.
-func (s *stage) restarts(ctx context.Context, namespace, component string) (int32, error) {
-	pods, err := s.pods(ctx, namespace, component)
-	var n int32
-	for _, pod := range pods {
-		for _, container := range pod.Status.ContainerStatuses {
-			n += container.RestartCount
+// unrestarted does something, and wants no container of the example tenant's workers and server to be restarted for it.
+func (s *stage) unrestarted(ctx context.Context, do func(context.Context) error) error {
+	count := func() (n int32, err error) {
+		for _, component := range []string{"worker", "server"} {
+			pods, err := s.pods(ctx, velo, component)
+			if err != nil {
+				return 0, err
+			}
+			for _, pod := range pods {
+				for _, container := range pod.Status.ContainerStatuses {
+					n += container.RestartCount
+				}
+			}
 		}
+		return n, nil
 	}
-	return n, err
+	before, err := count()
+	if err != nil {
+		return err
+	}
+	if err := do(ctx); err != nil {
+		return err
+	}
+	after, err := count()
+	if err == nil && after != before {
+		err = fmt.Errorf("containers of the tenant were restarted %d times for it", after-before)
+	}
+	return err
 }
 
 // logs returns the end of a pod's log.

@@ -29,16 +29,17 @@ const (
 // stage is the cluster and all that stands around it.
 type stage struct {
 	options
-	show   *narrator
-	built  artefacts
-	node   *node.Node
-	db     *database
-	box    *mailbox.Mailbox
-	client client.Client
-	kube   kubernetes.Interface
-	people *invent.Population
-	second string    // the chart of the second release, once it is installed
-	sends  []*result // of the drills so far, which are looked at again at the end
+	show    *narrator
+	built   artefacts
+	node    *node.Node
+	db      *database
+	box     *mailbox.Mailbox
+	client  client.Client
+	kube    kubernetes.Interface
+	people  *invent.Population
+	second  string    // the chart of the second release, once it is installed
+	example *result   // nil until its drill has run
+	sends   []*result // of the drills so far, which are looked at again at the end
 }
 
 func (s *stage) path(names ...string) string {
