@@ -38,7 +38,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (resul
 	if settled != nil {
 		r.tellNeighbours(ctx, object.Namespace, settled)
 	} else {
-		r.Tenants.Open(ctx, object.Namespace, object.Spec.ID, object.Spec.TimeZoneOrDefault())
+		r.Tenants.Open(ctx, object.Namespace, tenancy.Tenant{
+			ID: object.Spec.ID, TimeZone: object.Spec.TimeZoneOrDefault(), Suspended: object.Spec.Suspend,
+		})
 		pass.LookAgainAfter(calendar)
 	}
 	return ctrl.Result{}, errors.Join(settled, r.runWorkloads(ctx, pass, object, settled == nil))

@@ -10,6 +10,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
@@ -35,8 +36,21 @@ func Options(kind string) controller.Options {
 	}
 }
 
-// Edited lets through what its author did to an object: its creation, an edit of its spec, its deletion.
-func Edited() predicate.Predicate { return predicate.GenerationChangedPredicate{} }
+// Edited lets through what its author did to an object: its creation, an edit of its spec, its deletion. The loss of our
+// finalizer is one too, though no edit of the spec: who replaces an object as a whole takes it away, and without it the
+// object's deletion would be seen by nobody.
+func Edited() predicate.Predicate {
+	lost := predicate.Funcs{
+		CreateFunc:  func(event.CreateEvent) bool { return false },
+		DeleteFunc:  func(event.DeleteEvent) bool { return false },
+		GenericFunc: func(event.GenericEvent) bool { return false },
+		UpdateFunc: func(e event.UpdateEvent) bool {
+			return e.ObjectNew.GetDeletionTimestamp().IsZero() &&
+				controllerutil.ContainsFinalizer(e.ObjectOld, v1alpha1.Finalizer) && !controllerutil.ContainsFinalizer(e.ObjectNew, v1alpha1.Finalizer)
+		},
+	}
+	return predicate.Or[client.Object](predicate.GenerationChangedPredicate{}, lost)
+}
 
 // Settled lets through changes of whether another object may be relied on: its arrival, its end, and another answer of
 // its condition Ready about its newest generation. Numbers in its status do not count.

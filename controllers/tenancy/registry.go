@@ -31,14 +31,16 @@ import (
 type Tenant struct {
 	ID       string
 	TimeZone string // IANA
-	DB       *store.DB
+	// Suspended tells whether the CRMTenant is: what that stops shows in the status of others. The database has it too.
+	Suspended bool
+	DB        *store.DB
 }
 
 // How many connections to a tenant's database the operator holds. A cluster with a hundred tenants admits a few hundred
-// connections, and most of them are for workers and servers. The second one lets a poll look while an index is built, and
-// ends soon after nobody needs it.
+// connections, and most of them are for workers and servers: at rest there is one, over which the poll looks. Others are
+// there while passes need them, such as one that builds an index or waits for a lock, and end right after.
 const (
-	tenantConnections = 2
+	tenantConnections = 4
 	spareIdle         = time.Second
 )
 
@@ -175,23 +177,23 @@ func (r *Registry) Connect(ctx context.Context, namespace string, place Place) (
 	return db, nil
 }
 
-// Open lets the namespace's objects use the database that Connect returned, and wakes them if they could not before or
-// if something that they depend on differs.
-func (r *Registry) Open(ctx context.Context, namespace, id, timeZone string) {
+// Open lets the namespace's objects use the database that Connect returned, as this tenant's, and wakes them if they could
+// not before or if something that they depend on differs.
+func (r *Registry) Open(ctx context.Context, namespace string, tenant Tenant) {
 	r.mu.Lock()
 	e, ok := r.entries[namespace]
 	if !ok {
 		r.mu.Unlock()
 		return
 	}
-	tenant := Tenant{ID: id, TimeZone: timeZone, DB: e.tenant.DB}
+	tenant.DB = e.tenant.DB
 	news := e.trouble != nil || e.tenant != tenant
 	before := e.tenant.ID
 	e.tenant, e.trouble = tenant, nil
 	r.mu.Unlock()
-	if before != id {
+	if before != tenant.ID {
 		r.gone(before)
-		r.opened(e.observer, id)
+		r.opened(e.observer, tenant.ID)
 	}
 	if news {
 		r.WakeAll(ctx, namespace)

@@ -71,13 +71,15 @@ func documents(t *testing.T, text string) []*unstructured.Unstructured {
 	t.Helper()
 	var list []*unstructured.Unstructured
 	for document := range strings.SplitSeq(text, "\n---\n") {
-		o := &unstructured.Unstructured{}
-		if err := yaml.Unmarshal([]byte(document), &o.Object); err != nil {
+		content, err := yaml.YAMLToJSON([]byte(document))
+		if err != nil {
 			t.Fatal(err)
 		}
-		if o.GetKind() != "" {
-			list = append(list, o)
+		o := &unstructured.Unstructured{}
+		if err := o.UnmarshalJSON(content); err != nil {
+			t.Fatal(err)
 		}
+		list = append(list, o)
 	}
 	return list
 }
@@ -416,11 +418,11 @@ func (k *kustomization) reconcile(objects ...*unstructured.Unstructured) map[str
 	return actions
 }
 
-// every gives each kind of the team the same action, for a comparison.
+// every gives each kind of ours the same action, for a comparison.
 func (v *team) every(action string) map[string]string {
 	want := map[string]string{}
-	for _, o := range v.manifests {
-		want[o.GetKind()] = action
+	for _, kind := range v.kinds() {
+		want[kind] = action
 	}
 	return want
 }
@@ -465,4 +467,23 @@ func (v *team) finalizers(o *unstructured.Unstructured, change func([]string) []
 		found.SetFinalizers(change(found.GetFinalizers()))
 		g.Expect(v.api.Update(v.t.Context(), found)).To(gomega.Succeed())
 	})
+}
+
+// finalized checks that every object of ours has our finalizer.
+func (v *team) finalized(g gomega.Gomega) {
+	for _, o := range v.manifests {
+		if ours(o) {
+			g.Expect(v.live(o).GetFinalizers()).To(gomega.ContainElement(v1alpha1.Finalizer), o.GetKind())
+		}
+	}
+}
+
+func write(t *testing.T, file, text string) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
 }
