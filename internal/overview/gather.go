@@ -45,8 +45,6 @@ type Facts struct {
 	operators []appsv1.Deployment
 	// unseen names what may not be read.
 	unseen []string
-	// operatorsUnseen: whether there is an operator is not known.
-	operatorsUnseen bool
 }
 
 // home is what is in one namespace.
@@ -94,7 +92,7 @@ func Gather(ctx context.Context, reader client.Reader, o Options) (*Facts, error
 	if o.OperatorNamespace != "" {
 		where = "Deployments of namespace " + o.OperatorNamespace
 	}
-	f.operatorsUnseen = !f.read(ctx, reader, where, &operators, client.InNamespace(o.OperatorNamespace),
+	f.read(ctx, reader, where, &operators, client.InNamespace(o.OperatorNamespace),
 		client.MatchingLabels{nameLabel: ourName, componentLabel: operatorPart})
 	f.operators = operators.Items
 	return f, nil

@@ -8,7 +8,7 @@ import "time"
 type Overview struct {
 	// At is when it was read.
 	At time.Time `json:"at"`
-	// Operator is how the operator runs; nil where that cannot be seen.
+	// Operator is how the operator runs; nil where no Deployment of it is found or may be seen.
 	Operator *Process `json:"operator,omitempty"`
 	// Tenants by namespace.
 	Tenants []Tenant `json:"tenants"`

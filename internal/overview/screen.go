@@ -78,7 +78,7 @@ func (s *screen) title(text string) { s.line("\n%s", s.paint(bold, text)) }
 
 func (s *screen) runs(o Overview, t Tenant) {
 	s.title("Runs")
-	s.process("operator", o.Operator, "cannot be seen")
+	s.process("operator", o.Operator, "no Deployment of it is to be seen")
 	s.process("workers", t.Workers, "not run by the operator")
 	s.process("servers", t.Servers, "not run by the operator")
 	database := "none yet"
