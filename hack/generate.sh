@@ -11,5 +11,6 @@ tool controller-gen rbac:roleName=tertulia-operator paths=./controllers/... path
 rm -f charts/tertulia/templates/crds/*.yaml
 go run ./hack/packaging --config config --chart charts/tertulia
 go run ./hack/schemas --crds config/crd --schemas docs/schemas
+go run ./hack/argohealth --dir config/gitops/argocd/health
 tool crd-ref-docs --source-path=api/v1alpha1 --config=hack/api-reference.yaml --renderer=markdown --output-path=docs/api.md
 go run ./hack/metricsdoc --output docs/metrics.md

@@ -201,6 +201,31 @@ func TestHealthOfStatuses(t *testing.T) {
 			"{observedGeneration: 2, conditions: [" + ready + "," + condition("RuntimeRole", "False", "OwnerRuns", "Add a key.") + "]}",
 			"Healthy", "The send is declared. Add a key.",
 		},
+		"a tenant that is quarantined": {
+			"a person must decide, whatever else is said", "CRMTenant",
+			"{observedGeneration: 2, conditions: [" + condition("Ready", "True", "Suspended", "x") + "," + condition("Quarantined", "True", "LedgerBehind", "A backup was restored.") + "]}",
+			"Degraded", "Quarantined: LedgerBehind: A backup was restored.",
+		},
+		"a tenant that is permitted": {
+			"Quarantined=False is good news", "CRMTenant",
+			"{observedGeneration: 2, conditions: [" + ready + "," + condition("Quarantined", "False", "Permitted", "x") + "," + condition("WorkloadsReady", "True", "Running", "x") + "]}",
+			"Healthy", "The send is declared.",
+		},
+		"a tenant whose processes are replaced": {
+			"it passes by itself", "CRMTenant",
+			"{observedGeneration: 2, conditions: [" + ready + "," + condition("WorkloadsReady", "False", "RollingOut", "One by one.") + "]}",
+			"Progressing", "RollingOut: One by one.",
+		},
+		"a tenant whose image is not there": {
+			"a person must mend it", "CRMTenant",
+			"{observedGeneration: 2, conditions: [" + ready + "," + condition("WorkloadsReady", "False", "ImageCannotBePulled", "Check it.") + "]}",
+			"Degraded", "ImageCannotBePulled: Check it.",
+		},
+		"a campaign of a quarantined tenant": {
+			"nothing is sent until a person decides", "Campaign",
+			"{observedGeneration: 2, phase: Sending, conditions: [" + ready + "," + condition("Healthy", "False", "Quarantined", "Its CRMTenant says why.") + "]}",
+			"Degraded", "Quarantined: Its CRMTenant says why.",
+		},
 		"a channel in trouble": {
 			"mail waits", "MessageChannel",
 			"{observedGeneration: 2, conditions: [" + ready + "," + condition("Healthy", "False", "ChannelTrouble", "The relay refuses AUTH.") + "]}",

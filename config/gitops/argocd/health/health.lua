@@ -59,12 +59,28 @@ if is("Healthy", "False") then
 end
 
 if obj.kind == "CRMTenant" then
+  if is("Quarantined", "True") then
+    return answer("Degraded", "Quarantined: " .. told(conditions["Quarantined"]))
+  end
+  if is("WorkloadsReady", "False") then
+    -- What passes by itself, most often, when processes begin or are replaced; a sync must not fail because of it.
+    local passing = {RollingOut = true, PodsNotReady = true, NoNodeFits = true, CredentialsNotYetInUse = true, WorkloadsNotApplied = true}
+    if passing[conditions["WorkloadsReady"].reason] then
+      return answer("Progressing", told(conditions["WorkloadsReady"]))
+    end
+    return answer("Degraded", told(conditions["WorkloadsReady"]))
+  end
+  -- What works and could be safer is told, and alarms nobody.
+  local message = ready.message
+  for _, advice in ipairs({"RuntimeRole", "FailoverSafe"}) do
+    if is(advice, "False") then
+      message = message .. " " .. conditions[advice].message
+    end
+  end
   if ready.reason == "Suspended" then
-    return answer("Suspended", ready.message)
+    return answer("Suspended", message)
   end
-  if is("RuntimeRole", "False") then
-    return answer("Healthy", ready.message .. " " .. conditions["RuntimeRole"].message)
-  end
+  return answer("Healthy", message)
 end
 
 if obj.kind == "Campaign" and status.phase ~= nil then
