@@ -128,10 +128,11 @@ func TestOperatorProcessesTakeTurns(t *testing.T) {
 	if holder() != leader {
 		t.Error("the second operator took the lease from the first")
 	}
-	_, metrics, err := get("http://" + first.metrics + "/metrics")
-	if err != nil || !strings.Contains(metrics, fmt.Sprintf("controller_runtime_max_concurrent_reconciles{controller=%q}", "campaign")) {
-		t.Errorf("metrics lack the controllers: %v", err)
-	}
+	h.eventually(func(g gomega.Gomega) { // they begin in the moment after the lease was taken
+		_, metrics, err := get("http://" + first.metrics + "/metrics")
+		g.Expect(err).NotTo(gomega.HaveOccurred())
+		g.Expect(metrics).To(gomega.ContainSubstring(fmt.Sprintf("controller_runtime_max_concurrent_reconciles{controller=%q}", "campaign")))
+	})
 	if err := first.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
