@@ -23,6 +23,7 @@ demo: build setup ## Set everything up, run the example from manifests to delive
 .PHONY: test
 test: setup ## Set everything up and run all tests
 	$(call tool,gotestsum) --format pkgname --format-hide-empty-pkg -- -timeout 20m ./... $(TESTFLAGS)
+	go -C hack/monitoring test ./...
 
 .PHONY: lint
 lint: ## Check the code against the house's rules
