@@ -23,7 +23,8 @@ type listenFlags struct {
 }
 
 func (l *listenFlags) register(f *pflag.FlagSet) {
-	f.StringVar(&l.health, "health-listen", "", "address that serves /livez (a loop that is stuck is not live) and /readyz (with the database), such as :8081 (default: not served)")
+	f.StringVar(&l.health, "health-listen", "", "address that serves /livez (a loop that is stuck is not live) "+
+		"and /readyz (with the database), such as :8081 (default: not served)")
 	f.StringVar(&l.metrics, "metrics-listen", "", "address that serves /metrics, such as :9090; "+
 		"where a tenant directory names metrics-token-sha256, to the bearer of that token (default: not served)")
 }

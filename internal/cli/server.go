@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"runtime/debug"
+	"time"
 
 	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
@@ -18,6 +19,7 @@ func NewServerCommand() *cobra.Command {
 	var listen string
 	var observe listenFlags
 	var telling telling
+	var delay, grace time.Duration
 	var roots, dirs []string
 	cmd := &cobra.Command{
 		Use:     "server",
@@ -48,7 +50,7 @@ func NewServerCommand() *cobra.Command {
 			log.Info("Serving", "address", listener.Addr().String())
 			metrics := server.NewMetrics()
 			metrics.BuildInfo(serverComponent, version)
-			s := server.New(server.Options{Roots: roots, Dirs: dirs, Version: version, Log: log, Metrics: metrics})
+			s := server.New(server.Options{Roots: roots, Dirs: dirs, Version: version, Log: log, Metrics: metrics, DrainDelay: delay, Grace: grace})
 			endpoints, err := observe.serve(ctx, s, metrics.Set)
 			if err != nil {
 				return errors.Join(err, listener.Close())
@@ -61,6 +63,10 @@ func NewServerCommand() *cobra.Command {
 	flags.StringVar(&listen, "listen", "127.0.0.1:8080", "where to listen for HTTP")
 	observe.register(flags)
 	telling.register(flags)
+	flags.DurationVar(&delay, "drain-delay", 5*time.Second,
+		"how long connections are accepted after the process is told to stop and is not ready any more, so that who balances load can notice")
+	flags.DurationVar(&grace, "graceful-period", 25*time.Second,
+		"how long requests may take to end when the process is told to stop, --drain-delay included; imports end after the rows that they are writing")
 	flags.StringArrayVar(&roots, "tenants", nil, "a directory of tenant directories; new ones are noticed within two seconds (repeatable)")
 	flags.StringArrayVar(&dirs, "tenant-dir", nil, "the directory of one tenant (repeatable)")
 	return cmd

@@ -107,6 +107,7 @@ func (u *up) planChildren() ([]child, error) {
 			args: []string{
 				"server", "--listen", u.options.listen, "--tenants", u.path("tenants"),
 				"--health-listen", serverHealth, "--metrics-listen", serverMetrics,
+				"--drain-delay", "0s", // nobody balances load
 			},
 		},
 	}

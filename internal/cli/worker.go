@@ -56,7 +56,7 @@ func runWorker(ctx context.Context, flags workerFlags, out io.Writer) error {
 	metrics := work.NewMetrics()
 	metrics.BuildInfo(workerComponent, version)
 	worker, err := work.New(work.Options{
-		TenantsDir: flags.tenants, TenantDirs: flags.tenantDirs, ID: flags.id, Grace: flags.grace, Metrics: metrics,
+		TenantsDir: flags.tenants, TenantDirs: flags.tenantDirs, ID: flags.id, Version: version, Grace: flags.grace, Metrics: metrics,
 	})
 	if err != nil {
 		return err

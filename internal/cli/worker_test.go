@@ -34,7 +34,7 @@ func TestProcessesTellTheirHealth(t *testing.T) {
 			defer cancel()
 			args := []string{"--tenants", tenants, "--health-listen", health, "--metrics-listen", metrics}
 			if name == "server" {
-				args = append(args, "--listen", freeAddress(t))
+				args = append(args, "--listen", freeAddress(t), "--drain-delay", "0s")
 			}
 			command.SetArgs(args)
 			done := make(chan error, 1)

@@ -148,14 +148,42 @@ func channelFile(file string) (channel, field string, ok bool) {
 	return channel, field, field == usernameField || field == passwordField
 }
 
+// dataLink is where a mounted Secret keeps its revision: a link to a hidden directory, which is replaced at once when the
+// Secret changes, and into which the links that are its files lead.
+const dataLink = "..data"
+
+// readFiles reads a directory. Of a mounted Secret it reads one revision, whatever is being replaced meanwhile: a mixture
+// of two could join one relay's user with another's password.
 func readFiles(dir string) (map[string]string, error) {
+	for range 10 {
+		revision, err := os.Readlink(filepath.Join(dir, dataLink))
+		if errors.Is(err, fs.ErrNotExist) {
+			return readPlain(dir)
+		}
+		if err != nil {
+			return nil, err
+		}
+		if !filepath.IsLocal(revision) || filepath.Base(revision) != revision {
+			return nil, fmt.Errorf("%s leads out of the directory", dataLink)
+		}
+		files, err := readPlain(filepath.Join(dir, revision))
+		// An old revision is removed once the link leads to the new one.
+		now, linkErr := os.Readlink(filepath.Join(dir, dataLink))
+		if linkErr == nil && now == revision {
+			return files, err
+		}
+	}
+	return nil, fmt.Errorf("%s changed again and again while it was read", dataLink)
+}
+
+// readPlain reads the files that stand in a directory.
+func readPlain(dir string) (map[string]string, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, err
 	}
 	files := map[string]string{}
 	for _, entry := range entries {
-		// A mounted Secret keeps its revisions in hidden directories, and its files are links into them.
 		if strings.HasPrefix(entry.Name(), ".") {
 			continue
 		}

@@ -23,6 +23,7 @@ func (s *Server) routes(version string) http.Handler {
 
 	return s.guard(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if t, below := s.find(r); t != nil {
+			defer t.requests.Done()
 			s.serveTenant(w, r, t, below, inner)
 			return
 		}
@@ -31,17 +32,17 @@ func (s *Server) routes(version string) http.Handler {
 }
 
 // find tells whose request it is: a tenant is meant by its public URL's host, or by /t/<id>. It returns nil for one that
-// is not served here.
+// is not served here. Any other is kept until its request is done.
 func (s *Server) find(r *http.Request) (t *tenant, below string) {
 	if rest, ok := strings.CutPrefix(r.URL.EscapedPath(), "/t/"); ok {
 		id, below, _ := strings.Cut(rest, "/")
-		return s.tenants.get(id), "/" + below
+		return s.tenants.take(id, ""), "/" + below
 	}
-	if t := s.tenants.byHost(r.Host); t != nil {
+	if t := s.tenants.take("", r.Host); t != nil {
 		return t, r.URL.EscapedPath()
 	}
 	if host, _, err := net.SplitHostPort(r.Host); err == nil {
-		if t := s.tenants.byHost(host); t != nil {
+		if t := s.tenants.take("", host); t != nil {
 			return t, r.URL.EscapedPath()
 		}
 	}

@@ -25,6 +25,12 @@ type Options struct {
 	Version string
 	// StallTimeout is how long an import waits for its client to send or to take something. Default: two minutes.
 	StallTimeout time.Duration
+	// DrainDelay is how long a server that is told to stop goes on to accept connections: those who balance load need a
+	// moment to notice that it is not ready any more, and send requests until they have. Default: none.
+	DrainDelay time.Duration
+	// Grace is how long a server that is told to stop finishes requests, DrainDelay included. Default: 25 s, within the
+	// thirty that Kubernetes gives a pod.
+	Grace time.Duration
 	// Metrics are counted into. Default: metrics that nobody collects.
 	Metrics *Metrics
 	Log     logr.Logger
@@ -40,7 +46,7 @@ type Server struct {
 	stopping context.Context
 	stop     context.CancelCauseFunc
 
-	stallTimeout time.Duration
+	stallTimeout, drainDelay, grace time.Duration
 }
 
 // errStopping is why a long request ends early.
@@ -52,13 +58,15 @@ const (
 	readTimeout       = 30 * time.Second
 	writeTimeout      = 60 * time.Second
 	idleTimeout       = 2 * time.Minute
-	stopTimeout       = 20 * time.Second
 	maxHeaderBytes    = 64 << 10
 )
 
 // New makes a server. It serves after Run or, for tests, through Handler while Discover is called.
 func New(o Options) *Server {
-	s := &Server{log: o.Log, metrics: o.Metrics, stallTimeout: o.StallTimeout}
+	s := &Server{log: o.Log, metrics: o.Metrics, stallTimeout: o.StallTimeout, drainDelay: o.DrainDelay, grace: o.Grace}
+	if s.grace == 0 {
+		s.grace = 25 * time.Second
+	}
 	if s.stallTimeout == 0 {
 		s.stallTimeout = 2 * time.Minute
 	}
@@ -66,7 +74,7 @@ func New(o Options) *Server {
 		s.metrics = NewMetrics()
 	}
 	s.stopping, s.stop = context.WithCancelCause(context.Background())
-	s.tenants = newTenants(o.Roots, o.Dirs, o.Log, s.metrics)
+	s.tenants = newTenants(o, s.metrics)
 	s.handler = s.routes(o.Version)
 	return s
 }
@@ -84,7 +92,9 @@ func (s *Server) MetricsTokens() ([]string, error) { return s.tenants.health.Met
 // Discover looks once for tenants that came, went or changed.
 func (s *Server) Discover(ctx context.Context) { s.tenants.scan(ctx) }
 
-// Run serves on a listener until the context ends, and then until requests have ended, for at most 20 seconds.
+// Run serves on a listener until the context ends. From then on the server is not ready; after Options.DrainDelay it accepts
+// nothing more, tells imports to end after the rows that they are writing, and returns when requests have ended, or when
+// Options.Grace is over.
 func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 	defer context.AfterFunc(ctx, s.tenants.health.Stop)()
 	s.Discover(ctx)
@@ -108,13 +118,21 @@ func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 		return fmt.Errorf("serve HTTP: %w", err)
 	case <-ctx.Done():
 	}
-	return s.shutdown(web)
+	return s.shutdown(web, failed)
 }
 
-func (s *Server) shutdown(web *http.Server) error {
-	s.stop(errStopping)
-	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
+func (s *Server) shutdown(web *http.Server, failed <-chan error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), s.grace)
 	defer cancel()
+	// Who keeps a connection to us makes the next one to another server.
+	web.SetKeepAlivesEnabled(false)
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serve HTTP: %w", err)
+	case <-ctx.Done():
+	case <-time.After(s.drainDelay):
+	}
+	s.stop(errStopping)
 	if err := web.Shutdown(ctx); err != nil {
 		_ = web.Close()
 		return fmt.Errorf("stop serving: %w", err)

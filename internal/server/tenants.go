@@ -27,34 +27,33 @@ const (
 	maxImports = 3
 )
 
-// How often a tenant's database is asked whether it can be used, and how long it may take to say so.
-const (
-	checkEvery   = 5 * time.Second
-	checkTimeout = 5 * time.Second
-)
-
 // tenant is one that is being served.
 type tenant struct {
-	id, dir string
-	db      *store.DB
-	digest  string
-	ctx     context.Context // ends when the tenant is closed
-	cancel  context.CancelFunc
-	imports chan struct{} // one for each import that runs
+	id, dir  string
+	db       *store.DB
+	ctx      context.Context // ends when the tenant is closed
+	cancel   context.CancelFunc
+	imports  chan struct{} // one for each import that runs
+	requests sync.WaitGroup
 
-	host  string                 // of the public URL, where it has no path
+	host  string                 // of the public URL, where it has no path; guarded by tenants.mu
 	key   atomic.Pointer[[]byte] // of links
 	stale atomic.Bool            // people or events changed since the segments were last asked for
 	busy  atomic.Bool            // a background query runs
 
-	checked  time.Time   // when the database was last asked whether it can be used; of the scanning goroutine
-	checking atomic.Bool // it is being asked
+	credentials credentials.Tenant // in use; of the scanning goroutine
+	checked     time.Time          // when the database was last asked whether it can be used; of the scanning goroutine
+	checking    atomic.Bool        // it is being asked
+	said        time.Time          // when this process last said there that it uses these credentials; of who asks
+	saidDigest  string
 }
 
 // tenants are those of the directories.
 type tenants struct {
 	roots, dirs []string
 	log         logr.Logger
+	process     store.Process // this one, as it is told in each database
+	began       time.Time
 	metrics     *Metrics
 	watch       health.Watch
 	health      *health.Tenants
@@ -73,10 +72,15 @@ type directory struct {
 	problem  string // the last that was logged
 }
 
-func newTenants(roots, dirs []string, log logr.Logger, metrics *Metrics) *tenants {
+func newTenants(o Options, metrics *Metrics) *tenants {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "server"
+	}
 	return &tenants{
-		roots: roots, dirs: dirs, log: log, metrics: metrics, health: health.NewTenants(dirs),
-		byID: map[string]*tenant{}, byDir: map[string]*directory{}, absent: map[string]bool{},
+		roots: o.Roots, dirs: o.Dirs, log: o.Log, metrics: metrics, health: health.NewTenants(o.Dirs), began: time.Now(),
+		process: store.Process{ID: health.ProcessID(host), Kind: store.ServerProcess, Version: o.Version},
+		byID:    map[string]*tenant{}, byDir: map[string]*directory{}, absent: map[string]bool{},
 	}
 }
 
@@ -86,15 +90,22 @@ func (ts *tenants) get(id string) *tenant {
 	return ts.byID[id]
 }
 
-func (ts *tenants) byHost(host string) *tenant {
+// take finds a tenant by its id or by its host, for a request, which must tell when it is done.
+func (ts *tenants) take(id, host string) *tenant {
 	ts.mu.RLock()
 	defer ts.mu.RUnlock()
-	for _, t := range ts.byID {
-		if t.host != "" && strings.EqualFold(t.host, host) {
-			return t
+	t := ts.byID[id]
+	if t == nil && host != "" {
+		for _, other := range ts.byID {
+			if other.host != "" && strings.EqualFold(other.host, host) {
+				t = other
+			}
 		}
 	}
-	return nil
+	if t != nil {
+		t.requests.Add(1)
+	}
+	return t
 }
 
 func (ts *tenants) all() []*tenant {
@@ -151,12 +162,15 @@ func (ts *tenants) scan(ctx context.Context) {
 		}
 	}
 	for _, t := range ts.all() {
-		if w, ok := wanted[t.id]; !ok || w.Digest != t.digest {
-			ts.log.Info("Closing tenant", "tenant", t.id, "gone", !ok)
+		w, ok := wanted[t.id]
+		switch {
+		case !ok:
+			ts.log.Info("Closing tenant", "tenant", t.id)
 			ts.remove(t)
-			if !ok {
-				ts.health.Gone(t.dir)
-			}
+			ts.health.Gone(t.dir)
+		case w.Digest != t.credentials.Digest && !ts.change(t, w):
+			ts.log.Info("Opening the tenant anew", "tenant", t.id)
+			ts.remove(t)
 		}
 	}
 	for id, w := range wanted {
@@ -246,12 +260,31 @@ func (ts *tenants) open(ctx context.Context, c found) {
 		ts.log.Error(err, "Cannot open tenant", "tenant", c.ID)
 		return
 	}
-	t := &tenant{id: c.ID, dir: c.dir, host: credentials.HostOf(c.PublicURL), db: db, digest: c.Digest, imports: make(chan struct{}, maxImports)}
+	t := &tenant{
+		id: c.ID, dir: c.dir, host: credentials.HostOf(c.PublicURL), db: db, credentials: c.Tenant, imports: make(chan struct{}, maxImports),
+	}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
 	ts.mu.Lock()
 	ts.byID[c.ID] = t
 	ts.mu.Unlock()
 	ts.log.Info("Serving tenant", "tenant", c.ID)
+}
+
+// change takes over what a tenant's directory says now, without any request noticing. It cannot where the database or
+// the directory is another one.
+func (ts *tenants) change(t *tenant, w found) bool {
+	if w.dir != t.dir {
+		return false
+	}
+	if w.DatabaseURL != t.credentials.DatabaseURL {
+		if !store.SameDatabase(w.DatabaseURL, t.credentials.DatabaseURL) || t.db.ChangeLogin(w.DatabaseURL) != nil {
+			return false
+		}
+	}
+	ts.mu.Lock()
+	defer ts.mu.Unlock()
+	t.host, t.credentials, t.checked = credentials.HostOf(w.PublicURL), w.Tenant, time.Time{}
+	return true
 }
 
 // remove stops serving a tenant. Requests that use its database finish first.
@@ -261,7 +294,10 @@ func (ts *tenants) remove(t *tenant) {
 	ts.mu.Unlock()
 	t.cancel()
 	ts.metrics.Forget(t.id)
-	ts.work.Go(t.db.Close)
+	ts.work.Go(func() {
+		t.requests.Wait()
+		t.db.Close()
+	})
 }
 
 // attend asks for the evaluation of a tenant's segments after changes, at most once a second however many requests made
@@ -303,30 +339,8 @@ func (ts *tenants) close() {
 	defer cancel()
 	for _, t := range ts.all() {
 		t.askRefresh(ctx)
+		ts.sayGoodbye(ctx, t)
 		ts.remove(t)
 	}
 	ts.work.Wait()
-}
-
-// check asks in the background whether a tenant's database can be used, and makes the server ready or not.
-func (ts *tenants) check(t *tenant, now time.Time) {
-	if now.Sub(t.checked) < checkEvery || !t.checking.CompareAndSwap(false, true) {
-		return
-	}
-	t.checked = now
-	ts.work.Go(func() {
-		defer t.checking.Store(false)
-		loop := ts.watch.Begin(t.id, "database", checkTimeout)
-		defer loop.End()
-		ctx, cancel := context.WithTimeout(t.ctx, checkTimeout)
-		defer cancel()
-		err := t.db.CheckUsable(ctx, t.id)
-		switch {
-		case t.ctx.Err() != nil:
-		case err != nil:
-			ts.health.Set(t.dir, fmt.Errorf("tenant %q: the database cannot be used: %w", t.id, store.Brief(err)))
-		default:
-			ts.health.Set(t.dir, nil)
-		}
-	})
 }

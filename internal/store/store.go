@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -22,6 +23,9 @@ const Schema = "tertulia"
 // DB is a tenant's database.
 type DB struct {
 	Pool *pgxpool.Pool
+
+	options Options
+	login   atomic.Pointer[pgx.ConnConfig] // that ChangeLogin named
 }
 
 // Options tell how a database is opened. The zero value works.
@@ -48,11 +52,12 @@ func Open(ctx context.Context, url string, o Options) (*DB, error) {
 	if err != nil {
 		return nil, err
 	}
-	pool, err := pgxpool.NewWithConfig(ctx, config)
-	if err != nil {
+	db := &DB{options: o}
+	config.BeforeConnect = db.useLogin
+	if db.Pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
 		return nil, fmt.Errorf("open database %q: %w", config.ConnConfig.Database, err)
 	}
-	return &DB{Pool: pool}, nil
+	return db, nil
 }
 
 func poolConfig(url string, o Options) (*pgxpool.Config, error) {

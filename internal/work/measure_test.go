@@ -120,10 +120,12 @@ func TestATakeoverIsCounted(t *testing.T) {
 	if state, err := h.db.FreezeSend(ctx, sends[0], time.Now()); err != nil || state != campaign.Sending {
 		t.Fatalf("freeze: %s, %v", state, err)
 	}
-	if lease, err := h.db.LeaseChunk(ctx, id, "a worker that dies", time.Millisecond); err != nil || lease.TakenOver {
+	// It is in force while the first sweep looks, which would give the chunk back, and there is no other.
+	if lease, err := h.db.LeaseChunk(ctx, id, "a worker that dies", 2*time.Second); err != nil || lease.TakenOver {
 		t.Fatalf("lease: %+v, %v", lease, err)
 	}
 	o := measuring(h)
+	o.SweepPoll = time.Hour
 	h.worker(o)
 	h.becomes("Completed planned 3 sent 3 failed 0 ambiguous 0 pending 0")
 	if n := gathered(t, o.Metrics)["tertulia_lease_takeovers_total "+tenantID]; n != 1 {

@@ -5,8 +5,6 @@
 package work
 
 import (
-	"crypto/rand"
-	"encoding/hex"
 	"fmt"
 	"os"
 	"time"
@@ -14,6 +12,7 @@ import (
 	"github.com/tertulia-crm/tertulia/internal/campaign"
 	"github.com/tertulia-crm/tertulia/internal/credentials"
 	"github.com/tertulia-crm/tertulia/internal/deliver"
+	"github.com/tertulia-crm/tertulia/internal/health"
 	"github.com/tertulia-crm/tertulia/internal/segment"
 	"github.com/tertulia-crm/tertulia/internal/store"
 )
@@ -26,6 +25,8 @@ type Options struct {
 	TenantDirs []string
 	// ID names this worker in leases. It is made unique by a suffix. Default: the host's name.
 	ID string
+	// Version is that of the program, for who asks which one works.
+	Version string
 
 	// Now tells the time by which schedules are judged. Default: time.Now.
 	Now func() time.Time
@@ -79,11 +80,7 @@ func (o Options) withDefaults() (Options, error) {
 		}
 		o.ID = host
 	}
-	suffix := make([]byte, 4)
-	if _, err := rand.Read(suffix); err != nil {
-		return o, fmt.Errorf("make the worker's name unique: %w", err)
-	}
-	o.ID += "-" + hex.EncodeToString(suffix)
+	o.ID = health.ProcessID(o.ID)
 	if o.Now == nil {
 		o.Now = time.Now
 	}

@@ -26,53 +26,79 @@ const endTimeout = 10 * time.Second
 
 // tenant is the work for one tenant.
 type tenant struct {
-	o           Options
-	watch       *health.Watch
-	ready       func(trouble error)
-	id          string
-	databaseURL string
-	db          *store.DB
-	notes       *statusNotes
+	o     Options
+	watch *health.Watch
+	ready func(trouble error)
+	id    string
+	db    *store.DB
+	notes *statusNotes
+	began time.Time     // the process
+	news  chan struct{} // the credentials are others
 
 	secretsMu sync.Mutex
-	secrets   map[string]credentials.Channel // by channel
+	secrets   credentials.Tenant // those in use
 }
 
 func newTenant(w *Worker, dir string, c credentials.Tenant) *tenant {
 	return &tenant{
 		o: w.o, watch: w.watch, ready: func(trouble error) { w.tenants.Set(dir, trouble) },
-		id: c.ID, databaseURL: c.DatabaseURL, secrets: c.Channels, notes: newStatusNotes(w.o.StatusEvery),
+		id: c.ID, secrets: c, notes: newStatusNotes(w.o.StatusEvery), began: w.began, news: make(chan struct{}, 1),
 	}
 }
 
-// setSecrets takes over changed credentials; connections are made anew when they are next used.
-func (t *tenant) setSecrets(secrets map[string]credentials.Channel) {
+// setSecrets takes over changed credentials, with which connections are made anew when they are next used: to the relays,
+// and to the database, which must be the same. What is in flight goes on by the connections that it has.
+func (t *tenant) setSecrets(c credentials.Tenant) error {
 	t.secretsMu.Lock()
 	defer t.secretsMu.Unlock()
-	t.secrets = secrets
+	if t.db != nil && c.DatabaseURL != t.secrets.DatabaseURL {
+		if err := t.db.ChangeLogin(c.DatabaseURL); err != nil {
+			return err
+		}
+	}
+	t.secrets = c
 	t.noteCredentials()
+	signal(t.news)
+	return nil
+}
+
+// open opens the database with the credentials of this moment.
+func (t *tenant) open(ctx context.Context) (err error) {
+	t.secretsMu.Lock()
+	defer t.secretsMu.Unlock()
+	t.db, err = store.Open(ctx, t.secrets.DatabaseURL, store.Options{
+		MaxConns: maxConnections, ApplicationName: "tertulia worker", IdleInTransaction: t.o.Lease,
+		Observe: t.o.Metrics.database.Observer(t.id),
+	})
+	return err
 }
 
 // channelCredentials are the credentials of a channel as they are now; without any, the zero value.
 func (t *tenant) channelCredentials(name string) credentials.Channel {
 	t.secretsMu.Lock()
 	defer t.secretsMu.Unlock()
-	return t.secrets[name]
+	return t.secrets.Channels[name]
+}
+
+// sayProcess says in the tenant's database that this worker is there, and whose credentials it uses: it does so by a
+// connection that was made with them.
+func (t *tenant) sayProcess(ctx context.Context) error {
+	t.secretsMu.Lock()
+	digest := t.secrets.Digest
+	t.secretsMu.Unlock()
+	return t.db.SaveProcess(ctx, store.Process{
+		ID: t.o.ID, Kind: store.WorkerProcess, Version: t.o.Version, Digest: digest, Uptime: time.Since(t.began),
+	})
 }
 
 // run works for the tenant until ctx ends. It returns an error only for what waiting cannot mend.
 func (t *tenant) run(ctx context.Context) error {
 	begins := t.watch.Begin(t.id, "begin", t.o.StatementLimit)
 	defer begins.End()
-	db, err := store.Open(ctx, t.databaseURL, store.Options{
-		MaxConns: maxConnections, ApplicationName: "tertulia worker", IdleInTransaction: t.o.Lease,
-		Observe: t.o.Metrics.database.Observer(t.id),
-	})
-	if err != nil {
+	if err := t.open(ctx); err != nil {
 		return err
 	}
-	defer db.Close()
-	t.db = db
+	defer t.db.Close()
 	t.noteCredentials()
 	defer t.o.Metrics.Forget(t.id)
 	begins.End()
@@ -87,6 +113,9 @@ func (t *tenant) run(ctx context.Context) error {
 	loops.Go(func() { t.repeat(ctx, "segments", t.o.SegmentPoll, nil, segments.round) })
 	loops.Go(func() { t.repeat(ctx, "campaigns", t.o.CampaignPoll, sender.finished, campaigns.round) })
 	loops.Go(func() { t.repeat(ctx, "database", t.o.DatabasePoll, nil, health.Within(checkTimeout, t.checkDatabase)) })
+	loops.Go(func() {
+		t.repeat(ctx, "process", store.ProcessInterval, t.news, health.Within(t.o.StatementLimit, t.sayProcess))
+	})
 	loops.Go(func() { t.repeat(ctx, "sweep", t.o.SweepPoll, nil, health.Within(t.o.EvaluationLimit, t.sweep)) })
 	loops.Go(func() {
 		t.repeat(ctx, "status", t.o.StatusEvery/5+1, nil, health.Within(t.o.StatementLimit, t.flushNotes))
@@ -98,7 +127,12 @@ func (t *tenant) run(ctx context.Context) error {
 	ends := t.watch.Begin(t.id, "end", t.o.Grace+endTimeout)
 	defer ends.End()
 	loops.Wait()
-	// What the last outcomes changed is told before the connections are closed; the rest of the shutdown does not wait for it.
+	return t.sayGoodbye(ctx)
+}
+
+// sayGoodbye tells what the last outcomes changed, and that this worker has ended, before the connections are closed. The
+// rest of the shutdown does not wait for it.
+func (t *tenant) sayGoodbye(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 	defer cancel()
 	for _, name := range t.notes.rest() {
@@ -106,7 +140,7 @@ func (t *tenant) run(ctx context.Context) error {
 			return fmt.Errorf("tell the operator of the last outcomes: %w", err)
 		}
 	}
-	return nil
+	return t.db.DeleteProcess(ctx, t.o.ID)
 }
 
 // errTold says that the log knows of an error already.
@@ -191,7 +225,7 @@ func (t *tenant) repeat(ctx context.Context, name string, interval time.Duration
 
 // sweep settles what workers that are gone left behind.
 func (t *tenant) sweep(ctx context.Context) error {
-	if err := t.db.EndDormantSends(ctx); err != nil {
+	if err := errors.Join(t.db.EndDormantSends(ctx), t.db.SweepProcesses(ctx)); err != nil {
 		return err
 	}
 	campaigns, err := t.db.SweepIntents(ctx, t.o.IntentAge)

@@ -19,6 +19,7 @@ import (
 // Worker works for the tenants whose directories it finds.
 type Worker struct {
 	o       Options
+	began   time.Time
 	watch   *health.Watch
 	tenants *health.Tenants
 	told    map[string]bool // directories whose trouble was logged
@@ -31,7 +32,7 @@ func New(o Options) (*Worker, error) {
 		return nil, err
 	}
 	return &Worker{
-		o: o, watch: &health.Watch{Slack: o.Slack}, tenants: health.NewTenants(o.TenantDirs), told: map[string]bool{},
+		o: o, began: time.Now(), watch: &health.Watch{Slack: o.Slack}, tenants: health.NewTenants(o.TenantDirs), told: map[string]bool{},
 	}, nil
 }
 
@@ -108,13 +109,9 @@ func (w *Worker) reconcile(ctx context.Context, current map[string]*running) {
 			continue
 		default:
 		}
-		switch {
-		case !ok || c.ID != r.credentials.ID || c.DatabaseURL != r.credentials.DatabaseURL:
+		if !ok || !r.change(log, c) {
 			r.stopped = true
 			r.stop()
-		case c.Digest != r.credentials.Digest:
-			r.credentials = c
-			r.tenant.setSecrets(c.Channels)
 		}
 	}
 	for dir, c := range wanted {
@@ -123,6 +120,22 @@ func (w *Worker) reconcile(ctx context.Context, current map[string]*running) {
 			current[dir] = w.start(ctx, dir, c)
 		}
 	}
+}
+
+// change takes over what a tenant's directory says now. It is false where that is another tenant or another database.
+func (r *running) change(log logr.Logger, c credentials.Tenant) bool {
+	before := r.credentials
+	switch {
+	case c.Digest == before.Digest:
+		return true
+	case c.ID != before.ID || c.DatabaseURL != before.DatabaseURL && !store.SameDatabase(c.DatabaseURL, before.DatabaseURL):
+		return false
+	}
+	r.credentials = c
+	if err := r.tenant.setSecrets(c); err != nil {
+		log.Error(err, "cannot use the new credentials, and goes on with those before", "tenant", c.ID)
+	}
+	return true
 }
 
 // wanted reads the tenant directories. One that is not complete yet is left for the next time; a tenant that runs and whose

@@ -44,7 +44,10 @@ func TestACampaignIsDelivered(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := map[store.StatusChange]bool{{Kind: "Campaign", Name: "spring"}: true, {Kind: "Segment", Name: "everybody"}: true}
+	want := map[store.StatusChange]bool{
+		{Kind: "Campaign", Name: "spring"}: true, {Kind: "Segment", Name: "everybody"}: true,
+		{Kind: "CRMTenant", Name: "default"}: true, // a worker has come
+	}
 	got := map[store.StatusChange]bool{}
 	for _, c := range changes {
 		got[c] = true
