@@ -83,6 +83,7 @@ func runOperator(ctx context.Context, flags operatorFlags, out io.Writer) error 
 		return err
 	}
 	defer stop()
+	collectEarly()
 	ctrl.SetLogger(logr.FromContextOrDiscard(ctx))
 	klog.SetLogger(logr.FromContextOrDiscard(ctx))
 	config, err := restConfig(flags.kubeconfig)
