@@ -117,7 +117,7 @@ func (b *operatorBench) rows(wrote, bound time.Duration, first, again settling, 
 		size, first.passes.finished, first.passes.failed, first.connections, writers)
 	restart := Time(b.name+"/restart", "s", again.took.Seconds(), bound.Seconds())
 	restart.CPUSeconds, restart.PeakRSSMB = again.used.cpu.Seconds(), mebibytes(again.used.peakRSS)
-	restart.Note = fmt.Sprintf("from the start of the process until it has looked at each of %s again and no queue holds anything; "+
+	restart.Note = fmt.Sprintf("from the start of the process until it has found each of %s in force again and no queue holds anything; "+
 		"%.0f passes, of which %.0f failed, at most %d connections; bound: listing the same objects and one question to each tenant's database",
 		size, again.passes.finished, again.passes.failed, again.connections)
 	requests := Zero(b.name+"/settled-api-writes", "requests/min", float64(rest.requests))

@@ -19,9 +19,13 @@ import (
 
 // progress is how far the controllers of a process are.
 type progress struct {
+	ready            float64 // passes that found an object in force, of any kind
 	finished, failed float64 // passes
 	waiting          float64 // in queues and under way
 }
+
+// markController looks at ledgers' marks by the clock, for ever: there is no end of it to wait for.
+const markController = `="ledgermark"`
 
 // operatorProgress reads it from the process's metrics.
 func operatorProgress(ctx context.Context, address string) (progress, error) {
@@ -40,13 +44,16 @@ func operatorProgress(ctx context.Context, address string) (progress, error) {
 	}
 	var p progress
 	eachSample(text, func(name, labels string, value float64) {
-		switch name {
-		case "controller_runtime_reconcile_total":
+		switch {
+		case strings.Contains(labels, markController):
+		case name == "tertulia_reconcile_total" && strings.Contains(labels, `outcome="ready"`):
+			p.ready += value
+		case name == "controller_runtime_reconcile_total":
 			p.finished += value
 			if strings.Contains(labels, `result="error"`) {
 				p.failed += value
 			}
-		case "workqueue_depth", "controller_runtime_active_workers":
+		case name == "workqueue_depth", name == "controller_runtime_active_workers":
 			p.waiting += value
 		}
 	})

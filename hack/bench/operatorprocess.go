@@ -94,8 +94,8 @@ func (b *operatorBench) startOperator(ctx context.Context) (*operatorProcess, er
 	return o, err
 }
 
-// settle waits until the operator has looked at every object and has had nothing left to do for a while. Its time is
-// that of the first moment of this while.
+// settle waits until the operator has found so many objects in force as there are and has had nothing left to do for a
+// while. Its time is that of the first moment of this while.
 func (o *operatorProcess) settle(ctx context.Context) (settling, error) {
 	var s settling
 	var since time.Time
@@ -106,7 +106,7 @@ func (o *operatorProcess) settle(ctx context.Context) (settling, error) {
 		case <-o.process.exited:
 			return settling{}, errors.New("the operator ended: --verbose shows what it said")
 		case <-ctx.Done():
-			return settling{}, fmt.Errorf("wait for the operator, which has finished %.0f passes: %w", s.passes.finished, ctx.Err())
+			return settling{}, fmt.Errorf("wait for the operator, which has found %.0f objects in force in %.0f passes: %w", s.passes.ready, s.passes.finished, ctx.Err())
 		case <-tick.C:
 		}
 		seen, err := operatorProgress(ctx, o.metrics)
@@ -118,7 +118,7 @@ func (o *operatorProcess) settle(ctx context.Context) (settling, error) {
 			return settling{}, err
 		}
 		s.connections = max(s.connections, connections)
-		if seen.waiting > 0 || seen.finished < float64(o.bench.objects) || seen.finished != s.passes.finished {
+		if seen.waiting > 0 || seen.ready < float64(o.bench.objects) || seen.finished != s.passes.finished {
 			since = time.Now()
 			s.passes = seen
 			continue
