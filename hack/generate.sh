@@ -8,7 +8,7 @@ tool controller-gen object:headerFile=hack/boilerplate.txt paths=./api/...
 rm -f config/crd/crm.*.yaml
 tool controller-gen crd paths=./api/... output:crd:dir=config/crd
 tool controller-gen rbac:roleName=tertulia-operator paths=./controllers/... paths=./internal/cli/... output:rbac:dir=config/rbac
-rm -f charts/tertulia/templates/crds/*.yaml
+rm -f charts/tertulia/templates/crds/*.yaml charts/tertulia/rules/*.yaml
 go run ./hack/packaging --config config --chart charts/tertulia
 go run ./hack/schemas --crds config/crd --schemas docs/schemas
 go run ./hack/argohealth --dir config/gitops/argocd/health

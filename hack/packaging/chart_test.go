@@ -13,6 +13,7 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/yaml"
 )
 
@@ -48,6 +49,7 @@ func TestValuesThatAreRefused(t *testing.T) {
 		"a quantity with a word":       {"resources: {limits: {memory: 512 megabytes}}", "/resources/limits/memory"},
 		"a reader without a namespace": {"metrics: {readers: [{name: prometheus}]}", "/metrics/readers/0"},
 		"an interval without a unit":   {"metrics: {podMonitor: {interval: '30'}}", "/metrics/podMonitor/interval"},
+		"another form of logs":         {"logFormat: xml", "/logFormat"},
 		"a monitor without metrics":    {"metrics: {enabled: false, serviceMonitor: {enabled: true}}", "/metrics/enabled"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -188,7 +190,7 @@ func TestEverythingThatCanBeTurnedOnIsThere(t *testing.T) {
 	const image = "registry.example.com/team/tertulia@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 	want := []string{
 		"operator", "--image=" + image, "--image-pull-policy=Always", "--http-from-namespaces=ingress", "--metrics-from-namespaces=monitoring",
-		"--leader-elect", "--health-listen=:8081", "--metrics-listen=:8443", "--metrics-secure", "--metrics-cert-dir=/etc/tertulia/metrics",
+		"--log-format=json", "--leader-elect", "--health-listen=:8081", "--metrics-listen=:8443", "--metrics-secure", "--metrics-cert-dir=/etc/tertulia/metrics",
 	}
 	if diff := cmp.Diff(want, operator.Args); diff != "" {
 		t.Errorf("arguments (-want +got):\n%s", diff)
@@ -202,6 +204,36 @@ func TestEverythingThatCanBeTurnedOnIsThere(t *testing.T) {
 	url := slices.IndexFunc(operator.Env, func(e corev1.EnvVar) bool { return e.Name == databaseURLVariable })
 	if url < 0 || operator.Env[url].ValueFrom.SecretKeyRef.Name != "cluster" || operator.Env[url].ValueFrom.SecretKeyRef.Key != "uri" {
 		t.Errorf("the database's URL does not come from the Secret: %+v", operator.Env)
+	}
+}
+
+func TestTheAlertsAreThoseOfTheConfiguration(t *testing.T) {
+	files, err := filepath.Glob(root + "/config/monitoring/rules/*.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no alerts: %v", err)
+	}
+	var want []any
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var rules struct{ Groups []any }
+		if err := yaml.Unmarshal(content, &rules); err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, rules.Groups...)
+	}
+	rule := byKey(t, helmTemplate(t, "--set", "metrics.rules.enabled=true"))["PrometheusRule.monitoring.coreos.com tertulia-system/tertulia-operator"]
+	if rule == nil {
+		t.Fatal("there is no PrometheusRule")
+	}
+	got, _, err := unstructured.NestedSlice(rule.Object, "spec", "groups")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("alerts (-configuration +chart):\n%s", diff)
 	}
 }
 

@@ -357,7 +357,7 @@ func TestOperatorIsAllowedWhatItDoesAndNoMore(t *testing.T) {
 		release, system, tenant string
 		values                  []string
 	}{
-		"in the whole cluster": {"tertulia", "whole-system", "whole", nil},
+		"in the whole cluster": {"whole", "whole-system", "whole", []string{"--set", "rbac.people=false"}},
 		"in one namespace":     {"one", "one-system", "alone", []string{"--set", "watchNamespaces={alone,quiet},crds.install=false,rbac.people=false"}},
 	} {
 		t.Run(name, func(t *testing.T) {

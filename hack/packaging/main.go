@@ -1,6 +1,6 @@
 // Command packaging makes the generated parts of the two packagings, charts/tertulia and config/, from what controller-gen
-// wrote: the chart's copies of the kinds and of the operator's rules, and the roles of people in both. So the rules stand
-// in one place, beside the code that needs them.
+// wrote: the chart's copies of the kinds and of the operator's rules, the roles of people in both, and the chart's copies of
+// the alerts. So each stands in one place, rules beside the code that needs them.
 package main
 
 import (
@@ -53,7 +53,28 @@ func run(config, chart string) error {
 	if err != nil {
 		return err
 	}
-	return write(filepath.Join(config, "rbac", "people.yaml"), people)
+	if err := write(filepath.Join(config, "rbac", "people.yaml"), people); err != nil {
+		return err
+	}
+	return copyAlerts(filepath.Join(config, "monitoring", "rules"), filepath.Join(chart, "rules"))
+}
+
+// copyAlerts gives the chart, which reads no file beside it, copies of the alert rules.
+func copyAlerts(from, to string) error {
+	files, err := filepath.Glob(filepath.Join(from, "*.yaml"))
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		if err := write(filepath.Join(to, filepath.Base(file)), content); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func write(file string, content []byte) error {
