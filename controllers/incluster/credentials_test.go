@@ -13,6 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/tertulia-crm/tertulia/api/v1alpha1"
@@ -34,6 +35,38 @@ func (h *home) has(want map[string]credentials.Channel) {
 
 func velo(password string) credentials.Channel {
 	return credentials.Channel{Username: "velo", Password: password}
+}
+
+// versions collects what every version of a Secret tells from now on. The function that it returns waits for the version
+// that it is given.
+func (h *home) versions(name string) func(last string) []credentials.Tenant {
+	h.t.Helper()
+	typed, err := kubernetes.NewForConfig(h.config)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	watch, err := typed.CoreV1().Secrets(h.namespace).Watch(h.t.Context(), metav1.SingleObject(metav1.ObjectMeta{Name: name}))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	h.t.Cleanup(watch.Stop)
+	return func(last string) (told []credentials.Tenant) {
+		for event := range watch.ResultChan() {
+			secret, ok := event.Object.(*corev1.Secret)
+			if !ok {
+				h.t.Fatalf("watching the Secret ended: %v", event.Object)
+			}
+			version, err := credentials.Parse(secret.Data)
+			if err != nil {
+				h.t.Errorf("a version is not whole: %v", err)
+			}
+			told = append(told, version)
+			if secret.ResourceVersion == last {
+				return told
+			}
+		}
+		return told
+	}
 }
 
 // TestALoginsLife follows the Secret of a channel: it is rotated, taken back, deleted, made again, and its channel goes.
@@ -107,6 +140,7 @@ func TestChannelsAtOnceLoseNoLogin(t *testing.T) {
 		want[name(i)] = velo("first")
 	}
 	h.has(want)
+	versions := h.versions("tertulia-runtime")
 	each(func(i int) error {
 		secret := &corev1.Secret{ObjectMeta: h.named(name(i))}
 		return h.api.Patch(t.Context(), secret, client.RawPatch(types.MergePatchType, fmt.Appendf(nil, `{"stringData":{"password":"rotated-%d"}}`, i)))
@@ -115,6 +149,21 @@ func TestChannelsAtOnceLoseNoLogin(t *testing.T) {
 		want[name(i)] = velo(fmt.Sprintf("rotated-%d", i))
 	}
 	h.has(want)
+	// Not even for a moment: a node may bring any version of the Secret to its pods.
+	passed := versions(get(h, &corev1.Secret{}, "tertulia-runtime").ResourceVersion)
+	if len(passed) < 2 {
+		t.Errorf("%d versions of the Secret were seen: nothing was tried", len(passed))
+	}
+	before := map[string]credentials.Channel{}
+	for _, version := range passed {
+		for i := range many {
+			channel, known := version.Channels[name(i)]
+			if known && channel == velo("first") && before[name(i)] == want[name(i)] || !known {
+				t.Errorf("a version has lost the login of %s, or has the one of before: %+v", name(i), channel)
+			}
+			before[name(i)] = channel
+		}
+	}
 
 	// What somebody takes out of the Secret comes back, and so does the Secret, whole.
 	edit(h, &corev1.Secret{}, "tertulia-runtime", func(s *corev1.Secret) {

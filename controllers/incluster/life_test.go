@@ -149,23 +149,35 @@ func TestWhatKeepsProcessesFromRunning(t *testing.T) {
 			t.Errorf("somebody else's Deployment was taken over: %s", got)
 		}
 	})
-	t.Run("an image", func(t *testing.T) {
+	t.Run("a pod", func(t *testing.T) {
 		h := settled(t)
 		template := get(h, &appsv1.Deployment{}, "tertulia-worker").Spec.Template
 		pod := &corev1.Pod{ObjectMeta: h.named("tertulia-worker-x"), Spec: template.Spec}
 		pod.Labels = template.Labels
 		h.eventually(func(g gomega.Gomega) { g.Expect(h.api.Create(t.Context(), pod.DeepCopy())).To(gomega.Succeed()) })
 		get(h, pod, "tertulia-worker-x")
-		pod.Status.ContainerStatuses = []corev1.ContainerStatus{{
-			Name: "worker", Image: image, ImageID: "", State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ImagePullBackOff"}},
-		}}
-		if err := h.api.Status().Update(t.Context(), pod); err != nil {
-			t.Fatal(err)
+		becomes := func(status corev1.ContainerStatus, conditions ...corev1.PodCondition) {
+			t.Helper()
+			status.Name, status.Image = "worker", image
+			pod.Status.ContainerStatuses, pod.Status.Conditions = []corev1.ContainerStatus{status}, conditions
+			if err := h.api.Status().Update(t.Context(), pod); err != nil {
+				t.Fatal(err)
+			}
 		}
+		waits := func(reason string) corev1.ContainerState {
+			return corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: reason}}
+		}
+		becomes(corev1.ContainerStatus{State: waits("ImagePullBackOff")})
 		message := h.workloads(metav1.ConditionFalse, v1alpha1.ImageCannotBePulledReason)
 		if !strings.Contains(message, image) {
 			t.Errorf("the message does not name the image: %s", message)
 		}
+		becomes(corev1.ContainerStatus{State: waits("CrashLoopBackOff")})
+		h.workloads(metav1.ConditionFalse, v1alpha1.PodsCrashReason)
+		becomes(corev1.ContainerStatus{Ready: true}, corev1.PodCondition{Type: corev1.PodReady, Status: corev1.ConditionTrue})
+		h.workloads(metav1.ConditionTrue, v1alpha1.RunningReason)
+		becomes(corev1.ContainerStatus{State: waits("CrashLoopBackOff")})
+		h.workloads(metav1.ConditionFalse, v1alpha1.PodsCrashReason)
 		h.delete(&corev1.Pod{}, "tertulia-worker-x")
 		h.workloads(metav1.ConditionTrue, v1alpha1.RunningReason)
 	})
