@@ -3,6 +3,7 @@ package messagetemplate
 import (
 	"context"
 	"fmt"
+	"reflect"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -13,6 +14,8 @@ import (
 	"github.com/tertulia-crm/tertulia/api/v1alpha1"
 	"github.com/tertulia-crm/tertulia/controllers/reconciling"
 	"github.com/tertulia-crm/tertulia/controllers/tenancy"
+	"github.com/tertulia-crm/tertulia/internal/crm"
+	"github.com/tertulia-crm/tertulia/internal/store"
 )
 
 // Reconcile brings one template into force, or says why it cannot. Content that was in force stays so until new content
@@ -47,7 +50,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (resul
 	}
 	planned, err := planTemplate(object, files, schema)
 	if err != nil {
-		return ctrl.Result{}, r.explain(ctx, object.Namespace, err)
+		return ctrl.Result{}, r.explain(ctx, object.Namespace, tenant.DB, schema, err)
 	}
 	if _, err := tenant.DB.SaveTemplate(ctx, planned.row); err != nil {
 		return ctrl.Result{}, err
@@ -87,17 +90,28 @@ func (r *Reconciler) fetchFiles(ctx context.Context, object *v1alpha1.MessageTem
 
 // explain tells what is wrong with a template, unless that may be only that the attributes it uses are still on their
 // way: manifests arrive in any order.
-func (r *Reconciler) explain(ctx context.Context, namespace string, wrong error) error {
+func (r *Reconciler) explain(ctx context.Context, namespace string, db *store.DB, checked crm.Schema, wrong error) error {
 	var records v1alpha1.RecordTypeList
 	if err := r.Client.List(ctx, &records, client.InNamespace(namespace)); err != nil {
 		return fmt.Errorf("list the record types: %w", err)
 	}
 	for i := range records.Items {
 		if reconciling.IsUnderWay(&records.Items[i]) {
-			return &reconciling.Waiting{
-				Reason: v1alpha1.DependencyNotReady, Progressing: true, Message: "The attributes of contacts are not in force yet.",
-			}
+			return errSchemaUnderWay
 		}
 	}
+	// What came into force since the schema was read wakes this object: to stall on it meanwhile would be wrong, and a tool
+	// that applies manifests gives up on what stalls.
+	schema, err := db.LoadSchema(ctx)
+	if err != nil {
+		return err
+	}
+	if !reflect.DeepEqual(schema.Attributes, checked.Attributes) {
+		return errSchemaUnderWay
+	}
 	return wrong
+}
+
+var errSchemaUnderWay error = &reconciling.Waiting{
+	Reason: v1alpha1.DependencyNotReady, Progressing: true, Message: "The attributes of contacts are not in force yet.",
 }

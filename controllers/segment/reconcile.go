@@ -3,6 +3,7 @@ package segment
 import (
 	"context"
 	"fmt"
+	"reflect"
 
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -10,6 +11,8 @@ import (
 	"github.com/tertulia-crm/tertulia/api/v1alpha1"
 	"github.com/tertulia-crm/tertulia/controllers/reconciling"
 	"github.com/tertulia-crm/tertulia/controllers/tenancy"
+	"github.com/tertulia-crm/tertulia/internal/crm"
+	"github.com/tertulia-crm/tertulia/internal/store"
 )
 
 // Reconcile brings one segment into force, or says why it cannot.
@@ -40,7 +43,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (resul
 	}
 	definition, err := planDefinition(object, schema)
 	if err != nil {
-		return ctrl.Result{}, r.explain(ctx, object.Namespace, err)
+		return ctrl.Result{}, r.explain(ctx, object.Namespace, tenant.DB, schema, err)
 	}
 	_, state, err := tenant.DB.SaveSegment(ctx, definition)
 	if err != nil {
@@ -51,7 +54,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (resul
 
 // explain tells what is wrong with an expression, unless that may be only that what it speaks of is still on its way:
 // manifests arrive in any order.
-func (r *Reconciler) explain(ctx context.Context, namespace string, wrong error) error {
+func (r *Reconciler) explain(ctx context.Context, namespace string, db *store.DB, checked crm.Schema, wrong error) error {
 	var records v1alpha1.RecordTypeList
 	if err := r.Client.List(ctx, &records, client.InNamespace(namespace)); err != nil {
 		return fmt.Errorf("list the record types: %w", err)
@@ -69,6 +72,15 @@ func (r *Reconciler) explain(ctx context.Context, namespace string, wrong error)
 		if reconciling.IsUnderWay(&events.Items[i]) {
 			return errSchemaUnderWay
 		}
+	}
+	// What came into force since the schema was read wakes this object: to stall on it meanwhile would be wrong, and a tool
+	// that applies manifests gives up on what stalls.
+	schema, err := db.LoadSchema(ctx)
+	if err != nil {
+		return err
+	}
+	if !reflect.DeepEqual(schema, checked) {
+		return errSchemaUnderWay
 	}
 	return wrong
 }
