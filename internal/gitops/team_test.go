@@ -75,6 +75,9 @@ func documents(t *testing.T, text string) []*unstructured.Unstructured {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if string(content) == "null" { // a comment
+			continue
+		}
 		o := &unstructured.Unstructured{}
 		if err := o.UnmarshalJSON(content); err != nil {
 			t.Fatal(err)
@@ -341,10 +344,14 @@ func (v *team) remembers(before map[string][]string) {
 	}
 }
 
-// kubectl runs kubectl in the team's namespace with objects as its input, and returns what it says.
+// kubectl runs kubectl in the team's namespace, if it has one, with objects as its input, and returns what it says.
 func (v *team) kubectl(objects []*unstructured.Unstructured, arguments ...string) (string, error) {
 	v.t.Helper()
-	command := exec.CommandContext(v.t.Context(), v.plane.Kubectl(), append([]string{"--kubeconfig", v.plane.Kubeconfig(), "-n", v.namespace}, arguments...)...)
+	arguments = append([]string{"--kubeconfig", v.plane.Kubeconfig()}, arguments...)
+	if v.namespace != "" {
+		arguments = append(arguments, "-n", v.namespace)
+	}
+	command := exec.CommandContext(v.t.Context(), v.plane.Kubectl(), arguments...)
 	command.Stdin = bytes.NewReader(manifestText(v.t, objects))
 	command.Env = append(os.Environ(), "HOME="+v.t.TempDir())
 	output, err := command.CombinedOutput()
