@@ -8,26 +8,19 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/onsi/gomega"
 	appsv1 "k8s.io/api/apps/v1"
-	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/tools/clientcmd"
-	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/tertulia-crm/tertulia/internal/local/mailbox"
-	"github.com/tertulia-crm/tertulia/internal/local/postgres"
 )
 
 // people is how many contacts the campaign is sent to.
@@ -38,93 +31,6 @@ var unseen = map[string]string{
 	"update crmtenants/finalizers.crm.tertulia.dev": "no request of its own: OpenShift, which enables OwnerReferencesPermissionEnforcement, asks for it when an " +
 		"object is made whose owner is not to be deleted before it",
 	"patch events.events.k8s.io": "an event that is told twice of one version of an object within minutes is patched, and nothing in this life is told twice",
-}
-
-// release is an installation of the chart whose operator runs here as its ServiceAccount, with a token and under RBAC, as
-// in a pod.
-type release struct {
-	*cluster
-	system, account string // the operator's namespace and ServiceAccount
-	rules           map[string][]rbacv1.PolicyRule
-	rendered        []*unstructured.Unstructured
-	deployment      *appsv1.Deployment
-	kubeconfig      string
-	database        *postgres.Server
-}
-
-func install(c *cluster, name, system string, args ...string) *release {
-	c.t.Helper()
-	c.namespace(system)
-	rendered := helmTemplateAs(c.t, name, append([]string{"--namespace", system}, args...)...)
-	c.apply("helm", rendered)
-	r := &release{cluster: c, system: system, rendered: rendered, rules: map[string][]rbacv1.PolicyRule{}}
-	for _, o := range rendered {
-		switch o.GetKind() {
-		case "Deployment":
-			r.deployment = typed[appsv1.Deployment](c.t, o)
-		case "Role":
-			role := typed[rbacv1.Role](c.t, o)
-			r.rules[role.Namespace] = append(r.rules[role.Namespace], role.Rules...)
-		}
-	}
-	r.account = r.deployment.Spec.Template.Spec.ServiceAccountName
-	for _, o := range rendered {
-		if o.GetKind() == "ClusterRole" && o.GetName() == r.account {
-			r.rules[""] = typed[rbacv1.ClusterRole](c.t, o).Rules
-		}
-	}
-	r.kubeconfig = r.login(r.system, r.account)
-	var err error
-	r.database, err = postgres.Start(c.t.Context(), postgres.Options{Dir: c.t.TempDir()})
-	c.Expect(err).NotTo(gomega.HaveOccurred())
-	c.t.Cleanup(func() { _ = r.database.Kill() })
-	return r
-}
-
-// login writes a kubeconfig with a token of a ServiceAccount.
-func (c *cluster) login(namespace, account string) string {
-	c.t.Helper()
-	admin := c.plane.Config()
-	config := clientcmdapi.NewConfig()
-	config.Clusters["local"] = &clientcmdapi.Cluster{Server: admin.Host, CertificateAuthorityData: admin.CAData, CertificateAuthority: admin.CAFile}
-	config.AuthInfos["account"] = &clientcmdapi.AuthInfo{Token: c.token(namespace, account)}
-	config.Contexts["local"] = &clientcmdapi.Context{Cluster: "local", AuthInfo: "account"}
-	config.CurrentContext = "local"
-	file := filepath.Join(c.t.TempDir(), "kubeconfig")
-	c.Expect(clientcmd.WriteToFile(*config, file)).To(gomega.Succeed())
-	return file
-}
-
-func (c *cluster) token(namespace, account string) string {
-	c.t.Helper()
-	client, err := kubernetes.NewForConfig(c.plane.Config())
-	c.Expect(err).NotTo(gomega.HaveOccurred())
-	answer, err := client.CoreV1().ServiceAccounts(namespace).CreateToken(c.t.Context(), account, &authenticationv1.TokenRequest{}, metav1.CreateOptions{})
-	c.Expect(err).NotTo(gomega.HaveOccurred())
-	return answer.Status.Token
-}
-
-// operator starts one of the Deployment's pods.
-func (r *release) operator(env ...string) *program {
-	r.t.Helper()
-	env = append(env, "POD_NAMESPACE="+r.system, databaseURLVariable+"="+r.database.URL("postgres"))
-	return runContainer(r.t, r.deployment.Spec.Template.Spec.Containers[0], nil, env, "--kubeconfig", r.kubeconfig).ready()
-}
-
-// tenantPod starts one of the pods that the operator wants for a tenant.
-func (r *release) tenantPod(namespace, component string) *program {
-	r.t.Helper()
-	deployment := &appsv1.Deployment{}
-	r.Eventually(func() error {
-		return r.api.Get(r.t.Context(), client.ObjectKey{Namespace: namespace, Name: "tertulia-" + component}, deployment)
-	}).WithTimeout(patience).Should(gomega.Succeed())
-	if err := r.admit(namespace, deployment.Spec.Template); err != nil {
-		r.t.Errorf("restricted Pod Security refuses the %s: %v", component, err)
-	}
-	secret := &corev1.Secret{}
-	r.Expect(r.api.Get(r.t.Context(), client.ObjectKey{Namespace: namespace, Name: "tertulia-runtime"}, secret)).To(gomega.Succeed())
-	container := deployment.Spec.Template.Spec.Containers[0]
-	return runContainer(r.t, container, map[string]string{container.VolumeMounts[0].MountPath: mount(r.t, secret)}, nil).ready()
 }
 
 // ready waits until every object of ours in a namespace is in force, and says what is not.
@@ -338,7 +244,8 @@ func (r *release) prometheus(operator *program) {
 			r.Expect(client.IgnoreAlreadyExists(r.api.Create(r.t.Context(), object))).To(gomega.Succeed())
 			request.Header.Set("Authorization", "Bearer "+r.token(r.system, account))
 		}
-		transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}} //nolint:gosec // self-signed
+		trust := &tls.Config{RootCAs: r.trusted, ServerName: r.metricsHost(), InsecureSkipVerify: r.trusted == nil} //nolint:gosec // self-signed then
+		transport := &http.Transport{TLSClientConfig: trust}
 		defer transport.CloseIdleConnections()
 		r.Eventually(func() (int, error) { // the listener opens beside the probes'
 			response, err := (&http.Client{Transport: transport}).Do(request)
@@ -358,7 +265,9 @@ func TestOperatorIsAllowedWhatItDoesAndNoMore(t *testing.T) {
 		values                  []string
 	}{
 		"in the whole cluster": {"whole", "whole-system", "whole", []string{"--set", "rbac.people=false"}},
-		"in one namespace":     {"one", "one-system", "alone", []string{"--set", "watchNamespaces={alone,quiet},crds.install=false,rbac.people=false"}},
+		"in one namespace": {"one", "one-system", "alone", []string{
+			"--set", "watchNamespaces={alone,quiet},crds.install=false,rbac.people=false", "--set", "metrics.certificateSecret=certificate",
+		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := inCluster(t)
