@@ -200,24 +200,6 @@ func (s *stage) tryToken(ctx context.Context) error {
 	return nil
 }
 
-// get asks for a page and returns the status code.
-func get(ctx context.Context, address, token string) (int, error) {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
-	if err != nil {
-		return 0, err
-	}
-	if token != "" {
-		request.Header.Set("Authorization", "Bearer "+token)
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return 0, err
-	}
-	return response.StatusCode, response.Body.Close()
-}
-
 // tryExpressions looks at the rival's segments: one of everybody there is, and one that names what only the first tenant has
 // declared.
 func (s *stage) tryExpressions(ctx context.Context) error {
@@ -292,11 +274,11 @@ func (s *stage) tryNetwork(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.letScrape(ctx, "{"+rival+"}"); err != nil {
+	if err := s.letScrape(ctx, `["`+rival+`"]`); err != nil {
 		return err
 	}
 	opened := errors.Join(eye.sees(ctx, "worker", metricsPort, true), eye.sees(ctx, "server", metricsPort, true), eye.sees(ctx, "worker", healthPort, false))
-	return errors.Join(opened, s.letScrape(ctx, "{}"), eye.sees(ctx, "worker", metricsPort, false))
+	return errors.Join(opened, s.letScrape(ctx, "[]"), eye.sees(ctx, "worker", metricsPort, false))
 }
 
 // eye is the rival's pod, and where the first tenant's are.
@@ -346,9 +328,10 @@ func (e eye) sees(ctx context.Context, component string, port int, open bool) er
 	return nil
 }
 
-// letScrape says from which namespaces tenants' metrics may be reached.
+// letScrape says from which namespaces, a list in JSON, tenants' metrics may be reached.
 func (s *stage) letScrape(ctx context.Context, namespaces string) error {
-	_, err := s.helm(ctx, "upgrade", release, s.chart(), "--namespace", system, "--reuse-values", "--set", "tenants.metricsFromNamespaces="+namespaces)
+	_, err := s.helm(ctx, "upgrade", release, s.chart(), "--namespace", system, "--reuse-values",
+		"--set-json", "tenants.metricsFromNamespaces="+namespaces)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -43,15 +44,48 @@ func (s *stage) lockDatabase(ctx context.Context) error {
 	if err := set("on"); err != nil {
 		return err
 	}
-	told, toldErr := s.awaitTold(ctx)
+	seen := s.lookAtReadOnly(ctx)
 	if err := set("off"); err != nil {
 		return err
 	}
-	if toldErr != nil {
-		return toldErr
+	if seen != nil {
+		return seen
+	}
+	return s.healthy(ctx)
+}
+
+// lookAtReadOnly wants nothing to be sent while nothing can be written down, and that to be told: by a condition of the
+// tenant, and to support.
+func (s *stage) lookAtReadOnly(ctx context.Context) error {
+	if err := pause(ctx, outage); err != nil {
+		return err
+	}
+	before := s.box.Store().Len() // what was being handed over has come by now
+	if err := pause(ctx, outage); err != nil {
+		return err
+	}
+	if came := s.box.Store().Len() - before; came > 0 {
+		return fmt.Errorf("%d mails came while no intent could be committed", came)
+	}
+	told, err := s.awaitTold(ctx)
+	if err != nil {
+		return err
 	}
 	s.show.note("told: %s", told)
-	return s.healthy(ctx)
+	address, token, err := s.server(ctx, velo)
+	if err != nil {
+		return err
+	}
+	var diagnosis struct {
+		ReadOnly bool `json:"read_only"`
+	}
+	if err := getJSON(ctx, address+"/t/velo-demo/v1/diagnosis", token, &diagnosis); err != nil {
+		return fmt.Errorf("ask the server for a diagnosis: %w", err)
+	}
+	if !diagnosis.ReadOnly {
+		return errors.New("the server's diagnosis does not say that the database is read-only")
+	}
+	return nil
 }
 
 // awaitTold waits until a condition of the tenant says that something is wrong, and returns its words.

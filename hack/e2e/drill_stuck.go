@@ -51,6 +51,7 @@ func (s *stage) getStuck(ctx context.Context) error {
 	if err := s.awaitPods(ctx, stuck, "worker", 1); err != nil {
 		return err
 	}
+	s.show.note("the namespace has a tenant; deleting it")
 	if _, err := s.kubectl(ctx, "", "delete", "namespace", stuck, "--wait=false"); err != nil {
 		return err
 	}
@@ -65,6 +66,7 @@ func (s *stage) getStuck(ctx context.Context) error {
 	if gone := s.client.Get(ctx, client.ObjectKey{Name: stuck}, &namespace); err == nil && gone != nil {
 		err = fmt.Errorf("the namespace was to be stuck: %w", gone)
 	}
+	s.show.note("its tenant has let go; letting the namespace go")
 	// Whatever came of it, the namespace is let go.
 	_, freed := s.kubectl(ctx, "", "patch", "configmap", "held", "--namespace", stuck,
 		"--type=json", "--patch", `[{"op": "remove", "path": "/metadata/finalizers"}]`)
