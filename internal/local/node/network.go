@@ -115,6 +115,13 @@ func addressIsLocal(ctx context.Context) error {
 // removeNetwork deletes what createNetwork made, or as much of it as there is.
 func removeNetwork(ctx context.Context) error {
 	var errs []error
+	if _, err := net.InterfaceByName(bridge); err == nil {
+		for _, ours := range ourNetworks {
+			// A connection that outlived the bridge would look for its far end by the default route. Where the kernel cannot end
+			// it, who holds it has closed it: this is for what a killed run left.
+			_ = exec.CommandContext(ctx, "ss", "--kill", "dst", ours.String()).Run() //nolint:gosec // our own networks
+		}
+	}
 	if _, err := os.Stat("/run/netns/" + namespace); err == nil {
 		errs = append(errs, ip(ctx, "netns", "delete", namespace))
 	}
