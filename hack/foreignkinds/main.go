@@ -4,6 +4,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -57,7 +58,8 @@ func write(module string, files []string, to string) error {
 			return err
 		}
 		head := fmt.Sprintf("# Written by hack/foreignkinds from %s of %s, without its prose.\n", filepath.Base(file), module)
-		if err := os.WriteFile(filepath.Join(to, filepath.Base(file)), append([]byte(head), short...), 0o644); err != nil { //nolint:gosec // a file of the repository
+		target := filepath.Join(to, filepath.Base(file))
+		if err := os.WriteFile(target, append([]byte(head), short...), 0o644); err != nil { //nolint:gosec // a file of the repository
 			return err
 		}
 	}
@@ -66,7 +68,7 @@ func write(module string, files []string, to string) error {
 
 // download fetches a module and returns its folder.
 func download(module string) (string, error) {
-	command := exec.Command("go", "mod", "download", "-json", module) //nolint:gosec // a constant
+	command := exec.CommandContext(context.Background(), "go", "mod", "download", "-json", module) //nolint:gosec // a constant
 	command.Env = append(os.Environ(), "GOFLAGS=-mod=mod")
 	output, err := command.Output()
 	var told struct{ Dir, Error string }

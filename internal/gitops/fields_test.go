@@ -50,7 +50,7 @@ func (v *team) keepsToItsFields() {
 func onlyOurs(t *testing.T, entry metav1.ManagedFieldsEntry) bool {
 	t.Helper()
 	var fields map[string]map[string]json.RawMessage
-	if err := json.Unmarshal(entry.FieldsV1.Raw, &fields); err != nil {
+	if err := json.Unmarshal(entry.FieldsV1.GetRawBytes(), &fields); err != nil {
 		t.Fatal(err)
 	}
 	for field, below := range fields {
@@ -134,6 +134,29 @@ func TestTwoFieldManagers(t *testing.T) {
 	v.settled()
 	expectActions(t, flux.reconcile(v.all()...), v.every("unchanged"))
 	v.keepsToItsFields()
+	v.completes()
+}
+
+// TestPausedByHand has a person pause a campaign of which the repository does not say whether it is suspended.
+func TestPausedByHand(t *testing.T) {
+	v := newTeam(t)
+	flux := v.kustomization("velo")
+	v.halfSent(func(objects ...*unstructured.Unstructured) { flux.reconcile(objects...) })
+	pause := []string{"patch", "campaign", "spring-2027", "--type", "merge", "-p", `{"spec":{"suspend":true}}`}
+	v.must(nil, append(pause, "--field-manager=on-call")...)
+	v.phase(v1alpha1.CampaignPaused)
+	expectActions(t, flux.reconcile(v.all()...), map[string]string{"Campaign": "unchanged"})
+	v.silent()
+	v.must(v.all(), "apply", "--server-side", "--force-conflicts", "--field-manager=argocd-controller", "-f", "-")
+	v.phase(v1alpha1.CampaignPaused)
+	v.must(nil, append(slices.Clone(pause[:len(pause)-1]), `{"spec":{"suspend":null}}`, "--field-manager=on-call")...)
+	v.phase(v1alpha1.CampaignSending)
+
+	// What is written as kubectl's is taken back.
+	v.must(nil, pause...)
+	v.phase(v1alpha1.CampaignPaused)
+	expectActions(t, flux.reconcile(v.all()...), map[string]string{"Campaign": "configured"})
+	v.phase(v1alpha1.CampaignSending)
 	v.completes()
 }
 

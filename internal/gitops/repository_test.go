@@ -215,8 +215,12 @@ func TestTeamsRepository(t *testing.T) {
 			t.Errorf("the campaigns of %s may reach into %s: %s", team, other, output)
 		}
 		for _, question := range [][]string{
-			{"get", "secrets"}, {"create", "secrets"}, {"patch", "crmtenants.crm.tertulia.dev"},
-			{"patch", "campaigns.crm.tertulia.dev", "--subresource=status"}, {"create", "deployments.apps"}, {"create", "rolebindings.rbac.authorization.k8s.io"},
+			{"get", "secrets"},
+			{"create", "secrets"},
+			{"patch", "crmtenants.crm.tertulia.dev"},
+			{"patch", "campaigns.crm.tertulia.dev", "--subresource=status"},
+			{"create", "deployments.apps"},
+			{"create", "rolebindings.rbac.authorization.k8s.io"},
 		} {
 			output, _ := v.kubectl(nil, append([]string{"auth", "can-i", "-n", team, "--as", "system:serviceaccount:flux-system:" + team + "-campaigns"}, question...)...)
 			if strings.TrimSpace(output) != "no" {
