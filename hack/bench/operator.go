@@ -23,7 +23,7 @@ import (
 const (
 	firstPatience   = 20 * time.Minute // the first settle makes and migrates a database for each tenant
 	restartPatience = 5 * time.Minute
-	watchEvery      = 100 * time.Millisecond
+	watchEvery      = 500 * time.Millisecond
 	// quietFor is how long queues must stay empty until everything counts as done; the time is that of its beginning.
 	quietFor = 3 * time.Second
 	// calmFor is how long a settled operator is watched for writes, past what is written in the background.
