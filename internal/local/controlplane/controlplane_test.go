@@ -87,3 +87,30 @@ func TestAProgramThatEndsShowsItsLog(t *testing.T) {
 	_, err := Start(t.Context(), busy)
 	g.Expect(err).To(MatchError(And(ContainSubstring("kube-apiserver ended while starting"), ContainSubstring("address already in use"))))
 }
+
+// A cluster that was made anew has the same address and the same certificates, and none of its objects.
+func TestWipeEtcd(t *testing.T) {
+	g := NewWithT(t)
+	ctx := t.Context()
+	c, client := start(t, Options{Dir: t.TempDir(), WithoutControllers: true})
+	_, err := client.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "kept"}}, metav1.CreateOptions{})
+	g.Expect(err).NotTo(HaveOccurred())
+	g.Expect(c.WipeEtcd()).To(MatchError(ContainSubstring("stop it first")))
+
+	t.Log("etcd alone is restarted, under an API server that runs")
+	g.Expect(c.StopEtcd(ctx)).To(Succeed())
+	g.Expect(c.StartEtcd(ctx)).To(Succeed())
+	g.Eventually(func() error {
+		_, err := client.CoreV1().Namespaces().Get(ctx, "kept", metav1.GetOptions{})
+		return err
+	}).WithTimeout(30 * time.Second).Should(Succeed())
+
+	t.Log("etcd's data is deleted")
+	g.Expect(c.StopAPIServer(ctx)).To(Succeed())
+	g.Expect(c.StopEtcd(ctx)).To(Succeed())
+	g.Expect(c.WipeEtcd()).To(Succeed())
+	g.Expect(c.StartEtcd(ctx)).To(Succeed())
+	g.Expect(c.StartAPIServer(ctx)).To(Succeed())
+	_, err = client.CoreV1().Namespaces().Get(ctx, "kept", metav1.GetOptions{})
+	g.Expect(apierrors.IsNotFound(err)).To(BeTrue())
+}
