@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"syscall"
 	"testing"
@@ -125,6 +127,32 @@ func TestCredentialsAreRotated(t *testing.T) {
 			t.Errorf("the log holds a secret or a person:\n%s", log)
 		}
 	}
+}
+
+// A database that takes connections and says nothing holds nobody for ever; when the Secret names another, work begins there.
+func TestADatabaseThatSaysNothing(t *testing.T) {
+	p := newPlane(t, storetest.New(t), 3)
+	mute, err := net.Listen("tcp", "127.0.0.1:0") // the system takes its connections, and nobody answers
+	p.must(nil, err)
+	defer func() { _ = mute.Close() }()
+	right := p.secret.DatabaseURL
+	url, err := url.Parse(right)
+	p.must(nil, err)
+	url.Host = mute.Addr().String()
+	p.secret.DatabaseURL = url.String()
+	p.mount.Set(p.secret.Files())
+	p.campaign()
+	programs := []*program{p.start("worker"), p.start("server", "--drain-delay", "0s")}
+	for _, r := range programs {
+		r.becomes("/readyz", "the database cannot be used")
+		p.Expect(r.probe("/livez")).To(gomega.Equal("200 ok\n"))
+	}
+	p.secret.DatabaseURL = right
+	p.mount.Set(p.secret.Files())
+	for _, r := range programs {
+		r.becomes("/readyz", "200 ok")
+	}
+	p.Eventually(p.states).WithTimeout(planePatience).Should(gomega.Equal(map[campaign.RowState]int{campaign.RowSent: 3}))
 }
 
 // A program that is newer than the schema waits for the migration, and says so once.

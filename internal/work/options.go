@@ -12,6 +12,7 @@ import (
 	"github.com/tertulia-crm/tertulia/internal/campaign"
 	"github.com/tertulia-crm/tertulia/internal/credentials"
 	"github.com/tertulia-crm/tertulia/internal/deliver"
+	"github.com/tertulia-crm/tertulia/internal/deliver/smtp"
 	"github.com/tertulia-crm/tertulia/internal/health"
 	"github.com/tertulia-crm/tertulia/internal/segment"
 	"github.com/tertulia-crm/tertulia/internal/store"
@@ -58,7 +59,7 @@ type Options struct {
 	// Lease is how long a chunk belongs to a worker that does not renew its lease. Default: 30 s.
 	Lease time.Duration
 	// IntentAge is when an intent of a worker that is gone counts as ambiguous. It must exceed what a hand-over can
-	// take: RFC 5321 gives the final dot ten minutes. Default: 11 m.
+	// take: a worker that is only cut off may still bring the answer to a final dot. Default: smtp.FinalDot and a minute.
 	IntentAge time.Duration
 	// Grace is how long a worker that is told to stop finishes what it has begun. Default: 25 s, within the thirty that
 	// Kubernetes gives a pod.
@@ -108,7 +109,7 @@ func (o Options) withDefaults() (Options, error) {
 		{&o.EvaluationLimit, 30 * time.Minute},
 		{&o.HandOver, 10 * time.Minute},
 		{&o.Lease, 30 * time.Second},
-		{&o.IntentAge, 11 * time.Minute},
+		{&o.IntentAge, smtp.FinalDot + time.Minute},
 		{&o.Grace, 25 * time.Second},
 	} {
 		if *d.value == 0 {

@@ -61,6 +61,9 @@ type Options struct {
 	Certificate func(notAfter time.Time)
 }
 
+// FinalDot is how long the answer to a final dot may take by RFC 5321, section 4.5.3.2.6.
+const FinalDot = 10 * time.Minute
+
 // Timeouts bound every wait; the defaults are those of RFC 5321, section 4.5.3.2, where it names one.
 type Timeouts struct {
 	Connect  time.Duration // to connect and for each step of TLS. Default: 30 s
@@ -81,7 +84,7 @@ func (t Timeouts) withDefaults() Timeouts {
 		{&t.Command, 5 * time.Minute},
 		{&t.Data, 2 * time.Minute},
 		{&t.Block, 3 * time.Minute},
-		{&t.Dot, 10 * time.Minute},
+		{&t.Dot, FinalDot},
 	} {
 		if *d.value == 0 {
 			*d.value = d.usual
