@@ -19,6 +19,7 @@ import (
 	"github.com/tertulia-crm/tertulia/api/v1alpha1"
 	"github.com/tertulia-crm/tertulia/internal/credentials"
 	"github.com/tertulia-crm/tertulia/internal/local/controlplanetest"
+	"github.com/tertulia-crm/tertulia/internal/store"
 )
 
 // patience is how long a test waits for what should take well under a second.
@@ -77,6 +78,20 @@ func (h *home) login(name, password string) *corev1.Secret {
 	meta := h.named(name)
 	meta.Labels = map[string]string{v1alpha1.UseLabel: v1alpha1.UseChannel}
 	return &corev1.Secret{ObjectMeta: meta, StringData: map[string]string{"username": "velo", "password": password}}
+}
+
+// database makes a database that a tenant can bring, and returns its owner's URL.
+func (h *home) database(name string) string {
+	h.t.Helper()
+	admin, err := store.Open(h.t.Context(), h.server.URL("postgres"), store.Options{MaxConns: 1})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	defer admin.Close()
+	if _, err := admin.Pool.Exec(h.t.Context(), "create database "+name); err != nil {
+		h.t.Fatal(err)
+	}
+	return h.server.URL(name)
 }
 
 // create makes objects as an author would.

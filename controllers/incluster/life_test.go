@@ -67,10 +67,7 @@ func TestANamespaceEndsWithItsProcesses(t *testing.T) {
 // a version must not begin before its migration.
 func TestAnUpgradeRollsWhatIsMigrated(t *testing.T) {
 	reachable, away := settled(t), emptyHome(t)
-	uri := away.server.URL("postgres")
-	if _, err := store.Migrate(t.Context(), uri, store.Options{}); err != nil {
-		t.Fatal(err)
-	}
+	uri := away.database("away_" + strings.ReplaceAll(away.namespace, "-", "_"))
 	tenant := away.tenant()
 	tenant.Spec.Database = &v1alpha1.TenantDatabase{SecretRef: v1alpha1.LocalReference{Name: "db"}}
 	away.create(&corev1.Secret{ObjectMeta: away.named("db"), StringData: map[string]string{"uri": uri}}, tenant)
