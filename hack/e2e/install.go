@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
@@ -190,10 +191,10 @@ func (s *stage) importPeople(ctx context.Context) error {
 		return err
 	}
 	for what, file := range map[string]string{"contacts": invent.ContactsFile, "events": invent.EventsFile} {
-		_, err := command(ctx, "", s.built.program, "import", what, filepath.Join(folder, file),
-			"--server", address+"/t/velo-demo", "--token", token, "--source", invent.Source, "--output", "json")
-		if err != nil {
-			return err
+		cmd := exec.CommandContext(ctx, s.built.program, "import", what, filepath.Join(folder, file), "--source", invent.Source, "--output", "json")
+		cmd.Env = append(os.Environ(), "TERTULIA_SERVER="+address+"/t/velo-demo", "TERTULIA_TOKEN="+token)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("import %s: %w: %s", what, err, out)
 		}
 	}
 	err = await(ctx, 2*time.Minute, func(ctx context.Context) (string, error) {
@@ -213,7 +214,8 @@ func (s *stage) importPeople(ctx context.Context) error {
 	return nil
 }
 
-// server is where a tenant's server is reached within the cluster, and its admin token.
+// server is where a tenant's server is reached within the cluster, and its admin token. It answers there: a Service leads to
+// its pods only some time after they are ready.
 func (s *stage) server(ctx context.Context, namespace string) (address, token string, err error) {
 	var secret corev1.Secret
 	if err := s.client.Get(ctx, client.ObjectKey{Namespace: namespace, Name: "tertulia-admin"}, &secret); err != nil {
@@ -225,10 +227,19 @@ func (s *stage) server(ctx context.Context, namespace string) (address, token st
 	}
 	for _, port := range service.Spec.Ports {
 		if port.Name == "http" {
-			return fmt.Sprintf("http://%s:%d", service.Spec.ClusterIP, port.Port), string(secret.Data["token"]), nil
+			address = fmt.Sprintf("http://%s:%d", service.Spec.ClusterIP, port.Port)
 		}
 	}
-	return "", "", fmt.Errorf("the Service tertulia-server of %s has no port http", namespace)
+	err = await(ctx, time.Minute, func(ctx context.Context) (string, error) {
+		if _, err := get(ctx, address, ""); err != nil {
+			return err.Error(), nil
+		}
+		return "", nil
+	})
+	if err != nil {
+		return "", "", fmt.Errorf("reach the server of %s: %w", namespace, err)
+	}
+	return address, string(secret.Data["token"]), nil
 }
 
 // consenting are the addresses of the customers who want the newsletter. Some share one.
