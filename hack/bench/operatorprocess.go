@@ -106,7 +106,8 @@ func (o *operatorProcess) settle(ctx context.Context) (settling, error) {
 		case <-o.process.exited:
 			return settling{}, errors.New("the operator ended: --verbose shows what it said")
 		case <-ctx.Done():
-			return settling{}, fmt.Errorf("wait for the operator, which has found %.0f objects in force in %.0f passes: %w", s.passes.ready, s.passes.finished, ctx.Err())
+			return settling{}, fmt.Errorf("wait for the operator, which has found %.0f objects in force in %.0f passes: %w",
+				s.passes.ready, s.passes.finished, ctx.Err())
 		case <-tick.C:
 		}
 		seen, err := operatorProgress(ctx, o.metrics)
