@@ -1,13 +1,13 @@
-// Command foreignkinds writes the schemas of Flux's and Argo CD's kinds, by which tests check the manifests that we give to
-// platform teams. It takes them from the Go modules of both, which needs a module proxy, and leaves out what no manifest of
-// ours has: prose, status, and most generators. Run it to move to newer versions; nothing else runs it.
+// Command foreignkinds writes the schemas of kinds of Flux, Argo CD and the Prometheus operator, by which tests check the
+// manifests that we give to platform teams. It takes them from the Go modules of all three, which needs a module proxy, and
+// leaves out what no manifest of ours has: prose, status, and most generators. Run it to move to newer versions; nothing
+// else runs it.
 package main
 
 import (
 	"context"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"log"
 	"os"
@@ -17,24 +17,33 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// definitions are the files with CustomResourceDefinitions, by module.
-var definitions = map[string][]string{
-	"github.com/argoproj/argo-cd/v3@v3.5.7": {
-		"manifests/crds/application-crd.yaml", "manifests/crds/applicationset-crd.yaml", "manifests/crds/appproject-crd.yaml",
+// definitions are the files with CustomResourceDefinitions, by the folder that their schemas go to and by module.
+var definitions = map[string]map[string][]string{
+	"internal/gitops/testdata/kinds": {
+		"github.com/argoproj/argo-cd/v3@v3.5.7": {
+			"manifests/crds/application-crd.yaml", "manifests/crds/applicationset-crd.yaml", "manifests/crds/appproject-crd.yaml",
+		},
+		"github.com/fluxcd/kustomize-controller@v1.9.6": {"config/crd/bases/kustomize.toolkit.fluxcd.io_kustomizations.yaml"},
+		"github.com/fluxcd/helm-controller@v1.6.4":      {"config/crd/bases/helm.toolkit.fluxcd.io_helmreleases.yaml"},
+		"github.com/fluxcd/source-controller@v1.9.6": {
+			"config/crd/bases/source.toolkit.fluxcd.io_gitrepositories.yaml", "config/crd/bases/source.toolkit.fluxcd.io_ocirepositories.yaml",
+		},
 	},
-	"github.com/fluxcd/kustomize-controller@v1.9.6": {"config/crd/bases/kustomize.toolkit.fluxcd.io_kustomizations.yaml"},
-	"github.com/fluxcd/helm-controller@v1.6.4":      {"config/crd/bases/helm.toolkit.fluxcd.io_helmreleases.yaml"},
-	"github.com/fluxcd/source-controller@v1.9.6": {
-		"config/crd/bases/source.toolkit.fluxcd.io_gitrepositories.yaml", "config/crd/bases/source.toolkit.fluxcd.io_ocirepositories.yaml",
+	"hack/packaging/testdata/kinds": {
+		"github.com/prometheus-operator/prometheus-operator@v0.93.0": {
+			"example/prometheus-operator-crd/monitoring.coreos.com_podmonitors.yaml",
+			"example/prometheus-operator-crd/monitoring.coreos.com_prometheusrules.yaml",
+			"example/prometheus-operator-crd/monitoring.coreos.com_servicemonitors.yaml",
+		},
 	},
 }
 
 func main() {
-	to := flag.String("to", "internal/gitops/testdata/kinds", "folder of the schemas")
-	flag.Parse()
-	for module, files := range definitions {
-		if err := write(module, files, *to); err != nil {
-			log.Fatalf("%s: %v", module, err)
+	for to, modules := range definitions {
+		for module, files := range modules {
+			if err := write(module, files, to); err != nil {
+				log.Fatalf("%s: %v", module, err)
+			}
 		}
 	}
 }
