@@ -155,7 +155,7 @@ func reaches(ctx context.Context, database, statement string) error {
 	return err
 }
 
-// tryObjects acts as the administrator of the rival's namespace.
+// tryObjects acts as the administrator of the rival's namespace, and as a pod in it.
 func (s *stage) tryObjects(ctx context.Context) error {
 	config := s.node.ControlPlane().Config()
 	config.Impersonate = rest.ImpersonationConfig{UserName: "rival-admin", Groups: []string{"system:authenticated"}}
@@ -169,6 +169,16 @@ func (s *stage) tryObjects(ctx context.Context) error {
 		}
 		if err := person.List(ctx, list, client.InNamespace(velo)); !apierrors.IsForbidden(err) {
 			return fmt.Errorf("the API server answered the rival about %T of the first tenant with %w", list, err)
+		}
+	}
+	eye, err := s.eye(ctx)
+	if err != nil {
+		return err
+	}
+	for path, want := range map[string]string{"/version": "200 ", "/api/v1/namespaces/" + velo + "/secrets": "403 "} {
+		said, err := eye.asks(ctx, path)
+		if err != nil || !strings.HasPrefix(said, want) {
+			return fmt.Errorf("the API server answered a pod of the rival about %s with %q (%w), want %s", path, said, err, want)
 		}
 	}
 	return nil
@@ -311,6 +321,12 @@ func (s *stage) eye(ctx context.Context) (eye, error) {
 		e.targets[component] = pod.Status.PodIP
 	}
 	return e, nil
+}
+
+// asks lets the rival's pod ask the API server, with its own ServiceAccount, and returns the answer.
+func (e eye) asks(ctx context.Context, path string) (string, error) {
+	_, body, err := ask(ctx, fmt.Sprintf("http://%s:8080/api?path=%s", e.probe, url.QueryEscape(path)), "")
+	return string(body), err
 }
 
 // sees waits until a port is open to the rival, or shut.
