@@ -103,7 +103,8 @@ const (
 	CredentialsNotYetInUse     = "CredentialsNotYetInUse"
 	WorkloadNotOursReason      = "WorkloadNotOurs"
 	WorkloadsNotAppliedReason  = "WorkloadsNotApplied"
-	NoProcessesWantedReason    = "NoProcessesWanted"
+	// NoProcessesWantedReason: the author asks for no workers, or for no servers.
+	NoProcessesWantedReason = "NoProcessesWanted"
 )
 
 // Reasons of a RecordType's conditions.

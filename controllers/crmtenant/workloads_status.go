@@ -134,6 +134,9 @@ func desired(d *appsv1.Deployment) int32 {
 // needs a person before the one that passes.
 func planVerdict(seen map[component]observed) verdict {
 	passing := verdict{metav1.ConditionTrue, v1alpha1.RunningReason, "Workers and servers run as spec.worker and spec.server say."}
+	if missed := unwanted(seen); missed != "" {
+		passing = verdict{metav1.ConditionTrue, v1alpha1.NoProcessesWantedReason, missed}
+	}
 	for _, c := range components {
 		if v := planComponent(c, seen[c]); v.isBad() {
 			if v.reason != v1alpha1.RollingOutReason {
@@ -143,6 +146,21 @@ func planVerdict(seen map[component]observed) verdict {
 		}
 	}
 	return passing
+}
+
+// unwanted tells what does not happen because the author wants no process for it.
+func unwanted(seen map[component]observed) string {
+	missed := map[component]string{
+		workers: "spec.worker.replicas asks for no worker: nothing is sent and no segment is evaluated.",
+		servers: "spec.server.replicas asks for no server: neither clients nor the links in mails are answered.",
+	}
+	var all []string
+	for _, c := range components {
+		if d := seen[c].deployment; d != nil && desired(d) == 0 {
+			all = append(all, missed[c])
+		}
+	}
+	return strings.Join(all, " ")
 }
 
 // planComponent tells how one component is.

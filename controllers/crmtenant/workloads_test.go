@@ -240,11 +240,16 @@ func TestTheVerdictThatNeedsAPersonComesFirst(t *testing.T) {
 	rolling := observed{deployment: deployed(func(d *appsv1.Deployment) { d.Status.Replicas = 3 })}
 	short := observed{deployment: deployed(func(d *appsv1.Deployment) { d.Status.AvailableReplicas = 0 })}
 	fine := observed{deployment: deployed(nil)}
+	none := observed{deployment: deployed(func(d *appsv1.Deployment) {
+		d.Spec.Replicas, d.Status = new(int32(0)), appsv1.DeploymentStatus{ObservedGeneration: 2}
+	})}
 	for name, tc := range map[string]struct {
 		seen map[component]observed
 		want string
 	}{
 		"both run":                     {map[component]observed{workers: fine, servers: fine}, v1alpha1.RunningReason},
+		"none of one is wanted":        {map[component]observed{workers: none, servers: fine}, v1alpha1.NoProcessesWantedReason},
+		"none, and the other rolls":    {map[component]observed{workers: none, servers: rolling}, v1alpha1.RollingOutReason},
 		"one rolls":                    {map[component]observed{workers: rolling, servers: fine}, v1alpha1.RollingOutReason},
 		"one rolls, the other is lost": {map[component]observed{workers: rolling, servers: short}, v1alpha1.PodsNotReadyReason},
 	} {
