@@ -19,48 +19,49 @@ func (db *DB) AuditRecentSends(ctx context.Context, ended time.Duration) ([]stri
 	return db.audit(ctx, &ended)
 }
 
+// The rows of each chunk are counted apart (lateral), by a range of the ledger's key: a join of chunks and rows by their
+// ranges can be planned to read a send's rows once for each of its chunks.
 func (db *DB) audit(ctx context.Context, ended *time.Duration) ([]string, error) {
 	rows, err := db.Pool.Query(ctx, `
-		with audited as (
+		with audited as materialized (
 			select id from send s where $1::interval is null or `+recentSend+`
-		), chunk as (
-			select * from send_chunk where send_id in (select id from audited)
+			union select distinct send_id from ledger where $1::interval is null
+		), chunk as materialized (
+			select c.* from audited join send_chunk c on c.send_id = audited.id
+		), fact as materialized (
+			select c.send_id, c.chunk, k.* from chunk c cross join lateral (
+				select case when l.state = 'skipped' then $2 || l.reason else l.state end outcome, count(*) n, sum(l.attempts) attempts
+				from ledger l where l.send_id = c.send_id and l.seq between c.first_seq and c.last_seq group by 1) k
 		), counted as (
-			select c.send_id, c.chunk, o.outcome, count(*) n
-			from chunk c join ledger l on l.send_id = c.send_id and l.seq between c.first_seq and c.last_seq
-			cross join lateral (
-				values ('planned'),
-					(case when l.state = 'skipped' then $2 || l.reason when l.state in ('sent', 'failed', 'ambiguous') then l.state end)) o (outcome)
-			where o.outcome is not null
-			group by c.send_id, c.chunk, o.outcome
-		), total as (
-			select send_id, count(*) rows from ledger where $1::interval is null or send_id in (select id from audited) group by send_id
+			select send_id, chunk, outcome, n from fact where outcome not in ('pending', 'intent')
+			union all
+			select send_id, chunk, 'planned', sum(n) from fact group by send_id, chunk
+		), tally as (
+			select t.* from audited join send_tally t on t.send_id = audited.id
 		)
 		select format('send %s, chunk %s: %s is tallied as %s and counted as %s',
 			coalesce(c.send_id, t.send_id), coalesce(c.chunk, t.chunk), coalesce(c.outcome, t.outcome), coalesce(t.n, 0), coalesce(c.n, 0))
-		from counted c full join (select * from send_tally where send_id in (select id from audited)) t using (send_id, chunk, outcome)
+		from counted c full join tally t using (send_id, chunk, outcome)
 		where coalesce(c.n, 0) <> coalesce(t.n, 0)
 		union all
-		select format('send %s: %s rows are in the ledger and %s in its chunks', total.send_id, total.rows, k.n)
-		from total left join (select send_id, sum(last_seq - first_seq + 1) n from chunk group by send_id) k using (send_id)
-		where k.n is distinct from total.rows
+		select format('send %s: %s rows are in the ledger and %s in its chunks', a.id, total.rows, k.n)
+		from audited a cross join lateral (select count(*) rows from ledger l where l.send_id = a.id) total
+			left join (select send_id, sum(last_seq - first_seq + 1) n from chunk group by send_id) k on k.send_id = a.id
+		where coalesce(k.n, 0) <> total.rows
 		union all
-		select format('send %s, chunk %s: %s intents are counted and %s were committed', c.send_id, c.chunk, c.intents, k.n)
-		from chunk c cross join lateral (
-			select coalesce(sum(l.attempts), 0) n from ledger l where l.send_id = c.send_id and l.seq between c.first_seq and c.last_seq) k
-		where c.intents <> k.n
+		select format('send %s, chunk %s: %s intents are counted and %s were committed', c.send_id, c.chunk, c.intents, coalesce(k.n, 0))
+		from chunk c left join (select send_id, chunk, sum(attempts) n from fact group by send_id, chunk) k using (send_id, chunk)
+		where c.intents <> coalesce(k.n, 0)
 		union all
-		select format('send %s, chunk %s: it is closed and holds rows without an outcome', c.send_id, c.chunk)
-		from chunk c where not c.open and exists (
-			select from ledger l where l.send_id = c.send_id and l.seq between c.first_seq and c.last_seq and l.state in ('pending', 'intent'))
+		select distinct format('send %s, chunk %s: it is closed and holds rows without an outcome', c.send_id, c.chunk)
+		from chunk c join fact f using (send_id, chunk) where not c.open and f.outcome in ('pending', 'intent')
 		union all
 		select format('send %s, chunk %s: it has no owner and holds intents', c.send_id, c.chunk)
-		from chunk c where c.owner is null and exists (
-			select from ledger l where l.send_id = c.send_id and l.seq between c.first_seq and c.last_seq and l.state = 'intent')
+		from chunk c join fact f using (send_id, chunk) where c.owner is null and f.outcome = 'intent'
 		union all
 		select format('send %s, chunk %s: it holds pending rows that nobody will try', c.send_id, c.chunk)
-		from chunk c where c.open and c.leased_until is null and c.next_at = 'infinity' and exists (
-			select from ledger l where l.send_id = c.send_id and l.seq between c.first_seq and c.last_seq and l.state = 'pending')
+		from chunk c join fact f using (send_id, chunk)
+		where c.open and c.leased_until is null and c.next_at = 'infinity' and f.outcome = 'pending'
 		order by 1`, ended, skippedOutcome)
 	if err != nil {
 		return nil, fmt.Errorf("audit the ledger: %w", err)
