@@ -209,7 +209,7 @@ func describeEvent(e *corev1.Event) map[string]any {
 	if last.IsZero() {
 		last = first
 	}
-	count := e.Count
+	count := max(1, e.Count)
 	if e.Series != nil {
 		count, last = e.Series.Count, metav1.NewTime(e.Series.LastObservedTime.Time)
 	}
