@@ -55,7 +55,6 @@ func TestMoveBetweenOwners(t *testing.T) {
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
 			v := newTeam(t)
 			first := v.kustomization("first")
 			v.halfSent(func(objects ...*unstructured.Unstructured) { first.reconcile(objects...) })

@@ -50,8 +50,10 @@ type team struct {
 	db        *store.DB // as the owner
 }
 
+// newTeam makes a team for a test, which from here on runs beside others: most of its time it waits.
 func newTeam(t *testing.T) *team {
 	t.Helper()
+	t.Parallel()
 	v := &team{world: inWorld(t), t: t, namespace: controlplanetest.Namespace(t), gate: &gate{}}
 	v.relay = delivertest.NewServer(t, delivertest.Behaviour{Auth: map[string]string{"velo": "a-relay-password"}, Answer: v.gate.answer})
 	text := os.Expand(veloYAML, func(name string) string {
