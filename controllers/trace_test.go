@@ -29,10 +29,10 @@ import (
 // recorded are the spans of one tenant, with what a test looks for in them.
 type recorded []tracingtest.Span
 
-func (r recorded) named(t *testing.T, name string, if_ ...func(tracingtest.Span) bool) tracingtest.Span {
+func (r recorded) named(t *testing.T, name string, conditions ...func(tracingtest.Span) bool) tracingtest.Span {
 	t.Helper()
 	for _, s := range r {
-		if s.Name == name && !slices.ContainsFunc(if_, func(f func(tracingtest.Span) bool) bool { return !f(s) }) {
+		if s.Name == name && !slices.ContainsFunc(conditions, func(f func(tracingtest.Span) bool) bool { return !f(s) }) {
 			return s
 		}
 	}

@@ -102,7 +102,8 @@ func document(w io.Writer, rows []row) error {
 			used[l] = true
 			labels = append(labels, "`"+l+"`")
 		}
-		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s | %s |\n", r.Name, r.Type, r.Unit(), strings.Join(labels, ", "), strings.Join(r.processes, ", "), cell(r.Help))
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s | %s |\n",
+			r.Name, r.Type, r.Unit(), strings.Join(labels, ", "), strings.Join(r.processes, ", "), cell(r.Help))
 	}
 	b.WriteString("\n## Labels\n\n| label | holds |\n|---|---|\n")
 	for label := range metrics.Labels {

@@ -14,7 +14,8 @@ func (s *Set) Database(reasons []string) *Database {
 	return &Database{
 		reasons: reasons,
 		up: s.Gauge("tertulia_database_up",
-			"1 while the tenant's database answers this process, 0 when its last round trip failed; a database that is read-only or whose disk is full answers.", "tenant"),
+			"1 while the tenant's database answers this process, 0 when its last round trip failed; "+
+				"a database that is read-only or whose disk is full answers.", "tenant"),
 		failures: s.Counter("tertulia_database_failures_total",
 			"Round trips to a tenant's database that failed for a reason that is the database's: `unreachable`, `refused` (login or rights), "+
 				"`read_only`, `disk_full`, `too_many_connections`, `unavailable` (it starts, stops or recovers), `timeout`.", "tenant", "reason"),

@@ -53,7 +53,9 @@ func (db *DB) LoadSendJob(ctx context.Context, sendID int64) (SendJob, error) {
 
 func (db *DB) loadSendJob(ctx context.Context, job *SendJob) error {
 	var channel string
-	err := db.Pool.QueryRow(ctx, "select send_key, campaign, channel, frozen_at, variants, coalesce(traceparent, '') from send where id = $1 and frozen_at is not null", job.ID).
+	err := db.Pool.QueryRow(ctx, `
+		select send_key, campaign, channel, frozen_at, variants, coalesce(traceparent, '')
+		from send where id = $1 and frozen_at is not null`, job.ID).
 		Scan(&job.SendKey, &job.Campaign, &channel, &job.FrozenAt, &job.Variants, &job.Traceparent)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return ErrNotFound

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -10,42 +11,50 @@ import (
 // repeated.
 func summarize(sql string) string {
 	words := statementWords(sql)
-	if len(words) == 0 {
-		return "empty"
-	}
-	var done []string
-	note := func(verb string, at int) {
-		if at < len(words) && isRelation(words[at]) {
-			if s := verb + " " + words[at]; !slices.Contains(done, s) {
-				done = append(done, s)
-			}
-		}
-	}
-	read := ""
-	for i, w := range words {
-		switch {
-		case w == "insert" && next(words, i) == "into":
-			note("insert", i+2)
-		case w == "delete" && next(words, i) == "from":
-			note("delete", i+2)
-		case w == "update" && !slices.Contains([]string{"for", "key", "do"}, previous(words, i)):
-			note("update", i+1)
-		case read == "" && w == "from" && isRelation(next(words, i)):
-			read = next(words, i)
-		}
-	}
 	const most = 4
-	switch {
+	switch done := written(words); {
+	case len(words) == 0:
+		return "empty"
 	case len(done) > most:
 		return strings.Join(done[:most], ", ") + ", …"
 	case len(done) > 0:
 		return strings.Join(done, ", ")
-	case (words[0] == "select" || words[0] == "with") && read != "":
+	}
+	if read := firstRead(words); read != "" && (words[0] == "select" || words[0] == "with") {
 		return "select " + read
-	case isRelation(words[0]):
+	}
+	if isRelation(words[0]) {
 		return words[0]
 	}
 	return "other"
+}
+
+// written lists what a statement writes, each once: a verb and a relation.
+func written(words []string) []string {
+	var done []string
+	for i, w := range words {
+		relation := ""
+		switch {
+		case w == "insert" && next(words, i) == "into", w == "delete" && next(words, i) == "from":
+			relation = next(words, i+1)
+		case w == "update" && !slices.Contains([]string{"for", "key", "do"}, previous(words, i)):
+			relation = next(words, i)
+		}
+		if what := w + " " + relation; isRelation(relation) && !slices.Contains(done, what) {
+			done = append(done, what)
+		}
+	}
+	return done
+}
+
+// firstRead is the first relation that a statement reads; "" where it reads none.
+func firstRead(words []string) string {
+	for i, w := range words {
+		if w == "from" && isRelation(next(words, i)) {
+			return next(words, i)
+		}
+	}
+	return ""
 }
 
 func next(words []string, i int) string {
@@ -67,45 +76,21 @@ func isRelation(word string) bool {
 	return word != "" && strings.Trim(word, "abcdefghijklmnopqrstuvwxyz0123456789_") == "" && (word[0] < '0' || word[0] > '9')
 }
 
-// statementWords splits a statement at blanks and punctuation. Literals and quoted names become a word that is no name;
-// comments are left out.
+// token is a literal, a quoted name, a comment, a word, or punctuation that tells a name from a call or an argument.
+var token = regexp.MustCompile(`'[^']*(?:'|$)|"[^"]*(?:"|$)|--[^\n]*|[A-Za-z0-9_]+|[($]`)
+
+// statementWords splits a statement into words. Literals and quoted names become a word that is no name; comments are left
+// out.
 func statementWords(sql string) []string {
 	var words []string
-	begin := -1
-	flush := func(end int) {
-		if begin >= 0 {
-			words = append(words, strings.ToLower(sql[begin:end]))
-			begin = -1
-		}
-	}
-	for i := 0; i < len(sql); i++ {
-		switch c := sql[i]; {
-		case c == '\'' || c == '"':
-			flush(i)
-			end := strings.IndexByte(sql[i+1:], c)
-			if end < 0 {
-				return words
-			}
-			words = append(words, string(c))
-			i += end + 1
-		case strings.HasPrefix(sql[i:], "--"):
-			flush(i)
-			end := strings.IndexByte(sql[i:], '\n')
-			if end < 0 {
-				return words
-			}
-			i += end
-		case c == '_' || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z':
-			if begin < 0 {
-				begin = i
-			}
-		case c == '(' || c == '$':
-			flush(i)
-			words = append(words, string(c))
+	for _, t := range token.FindAllString(sql, -1) {
+		switch {
+		case strings.HasPrefix(t, "--"):
+		case t[0] == '\'' || t[0] == '"':
+			words = append(words, t[:1])
 		default:
-			flush(i)
+			words = append(words, strings.ToLower(t))
 		}
 	}
-	flush(len(sql))
 	return words
 }

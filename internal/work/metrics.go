@@ -46,7 +46,8 @@ func NewMetrics() *Metrics {
 		Leases:         s.Gauge("tertulia_leases", "Chunks of sends that this worker holds.", "tenant", "channel"),
 		ChannelTrouble: s.Gauge("tertulia_channel_trouble", "1 while a channel takes nothing from this worker.", "tenant", "channel"),
 		Permitted: s.Gauge("tertulia_ledger_permitted",
-			"1 while the tenant's ledger is the one that the operator permits to send from; 0 after a failover until it is permitted again, and in a quarantine.", "tenant"),
+			"1 while the tenant's ledger is the one that the operator permits to send from; 0 after a failover until it is permitted again, and "+
+				"in a quarantine.", "tenant"),
 		LoopFailures: s.Counter("tertulia_loop_failures_total", "Rounds of a worker's loop that failed and were tried again.", "tenant", "loop"),
 		database:     s.Database(store.TroubleReasons),
 		measures:     declareMeasures(s),
