@@ -87,13 +87,14 @@ func (db *DB) MoveSend(ctx context.Context, s OpenSend, to campaign.State, messa
 // WithSendLock runs f while no other worker does anything under the lock of the same send, and tells whether it ran:
 // it does not when somebody else holds the lock. The lock lasts as long as a transaction, which beat keeps from being
 // idle: a worker that is stopped or cut off loses it after Options.IdleInTransaction, and who hears nothing from the
-// database for three beats gives it up.
+// database for three beats, or five seconds, gives it up.
 func (db *DB) WithSendLock(ctx context.Context, sendID int64, beat time.Duration, f func(context.Context) error) (ran bool, err error) {
 	var result error
 	ctx, giveUp := context.WithCancelCause(ctx)
 	defer giveUp(nil)
 	// It runs while a statement of the lock's own connection does.
-	silence := time.AfterFunc(3*beat, func() { giveUp(errSilent) })
+	patience := max(3*beat, leastPatience)
+	silence := time.AfterFunc(patience, func() { giveUp(errSilent) })
 	defer silence.Stop()
 	err = db.InTx(ctx, func(tx pgx.Tx) error {
 		if err := tx.QueryRow(ctx, "select pg_try_advisory_xact_lock(hashtextextended('send/' || $1::bigint, 0))", sendID).Scan(&ran); err != nil || !ran {
@@ -109,10 +110,10 @@ func (db *DB) WithSendLock(ctx context.Context, sendID int64, beat time.Duration
 		for {
 			select {
 			case result = <-done:
-				silence.Reset(3 * beat) // for the commit
+				silence.Reset(patience) // for the commit
 				return nil
 			case <-ticker.C:
-				silence.Reset(3 * beat)
+				silence.Reset(patience)
 				if _, err := tx.Exec(ctx, "select 1"); err != nil {
 					cancel()
 					result = <-done
@@ -127,6 +128,9 @@ func (db *DB) WithSendLock(ctx context.Context, sendID int64, beat time.Duration
 	}
 	return ran, result
 }
+
+// leastPatience is how long a database may take to answer, however short a beat is.
+const leastPatience = 5 * time.Second
 
 // errSilent says why a lock was given up.
 var errSilent = errors.New("the database does not answer")
