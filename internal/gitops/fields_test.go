@@ -2,8 +2,6 @@ package gitops
 
 import (
 	"encoding/json"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -262,34 +260,4 @@ func onlyBookkeeping(diff string) bool {
 		}
 	}
 	return true
-}
-
-// release is the team's manifests as a Helm release.
-type release struct {
-	*team
-	chart string
-}
-
-func (v *team) newRelease() *release {
-	v.t.Helper()
-	r := &release{team: v, chart: v.t.TempDir()}
-	write(v.t, filepath.Join(r.chart, "Chart.yaml"), "apiVersion: v2\nname: velo\nversion: 1.0.0\n")
-	// Liquid's braces are not Helm's.
-	write(v.t, filepath.Join(r.chart, "templates", "all.yaml"), `{{ .Files.Get "velo.yaml" }}`)
-	return r
-}
-
-func (r *release) upgrade(arguments ...string) (string, error) {
-	r.t.Helper()
-	write(r.t, filepath.Join(r.chart, "velo.yaml"), string(manifestText(r.t, r.all())))
-	return r.helm(append([]string{"upgrade", "--install", "velo", r.chart}, arguments...)...)
-}
-
-func (v *team) helm(arguments ...string) (string, error) {
-	v.t.Helper()
-	arguments = append([]string{"tool", "-modfile=hack/tools/helm/go.mod", "helm", "--kubeconfig", v.plane.Kubeconfig(), "-n", v.namespace}, arguments...)
-	command := exec.CommandContext(v.t.Context(), "go", arguments...)
-	command.Dir = filepath.Join("..", "..")
-	output, err := command.CombinedOutput()
-	return string(output), err
 }

@@ -1,17 +1,13 @@
 package gitops
 
 import (
-	"bytes"
 	_ "embed"
 	"fmt"
 	"maps"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -346,87 +342,6 @@ func (v *team) remembers(before map[string][]string) {
 	}
 }
 
-// kubectl runs kubectl in the team's namespace, if it has one, with objects as its input, and returns what it says.
-func (v *team) kubectl(objects []*unstructured.Unstructured, arguments ...string) (string, error) {
-	v.t.Helper()
-	arguments = append([]string{"--kubeconfig", v.plane.Kubeconfig()}, arguments...)
-	if v.namespace != "" {
-		arguments = append(arguments, "-n", v.namespace)
-	}
-	command := exec.CommandContext(v.t.Context(), v.plane.Kubectl(), arguments...)
-	command.Stdin = bytes.NewReader(manifestText(v.t, objects))
-	command.Env = append(os.Environ(), "HOME="+v.t.TempDir())
-	output, err := command.CombinedOutput()
-	return string(output), err
-}
-
-// must runs kubectl and fails the test where it fails.
-func (v *team) must(objects []*unstructured.Unstructured, arguments ...string) string {
-	v.t.Helper()
-	output, err := v.kubectl(objects, arguments...)
-	if err != nil {
-		v.t.Fatalf("kubectl %s: %v\n%s", strings.Join(arguments, " "), err, output)
-	}
-	return output
-}
-
-func manifestText(t *testing.T, objects []*unstructured.Unstructured) []byte {
-	t.Helper()
-	var text bytes.Buffer
-	for _, o := range objects {
-		document, err := yaml.Marshal(o.Object)
-		if err != nil {
-			t.Fatal(err)
-		}
-		text.WriteString("---\n")
-		text.Write(document)
-	}
-	return text.Bytes()
-}
-
-// applied applies objects as a person would, with kubectl on the server's side.
-func (v *team) applied(objects ...*unstructured.Unstructured) {
-	v.t.Helper()
-	v.must(objects, "apply", "--server-side", "-f", "-")
-}
-
-// kustomization is one of Flux's: it applies what it is given and prunes what it was given before.
-type kustomization struct {
-	*team
-	name, inventory string
-	mu              sync.Mutex
-}
-
-func (v *team) kustomization(name string) *kustomization {
-	return &kustomization{team: v, name: name, inventory: filepath.Join(v.t.TempDir(), "inventory")}
-}
-
-// reconcile is one reconciliation with this content of the repository. It tells what was done to each object.
-func (k *kustomization) reconcile(objects ...*unstructured.Unstructured) map[string]string {
-	k.t.Helper()
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	file, err := program()
-	if err != nil {
-		k.t.Fatal(err)
-	}
-	command := exec.CommandContext(k.t.Context(), file, "--kubeconfig", k.plane.Kubeconfig(), "--name", k.name, "--inventory", k.inventory)
-	command.Stdin = bytes.NewReader(manifestText(k.t, objects))
-	output, err := command.CombinedOutput()
-	if err != nil {
-		k.t.Fatalf("reconcile Kustomization %s: %v\n%s", k.name, err, output)
-	}
-	actions := map[string]string{}
-	for line := range strings.Lines(string(output)) {
-		// Campaign/velo/spring-2027 configured
-		if fields := strings.Fields(line); len(fields) == 2 {
-			kind, _, _ := strings.Cut(fields[0], "/")
-			actions[kind] = fields[1]
-		}
-	}
-	return actions
-}
-
 // every gives each kind of ours the same action, for a comparison.
 func (v *team) every(action string) map[string]string {
 	want := map[string]string{}
@@ -484,15 +399,5 @@ func (v *team) finalized(g gomega.Gomega) {
 		if ours(o) {
 			g.Expect(v.live(o).GetFinalizers()).To(gomega.ContainElement(v1alpha1.Finalizer), o.GetKind())
 		}
-	}
-}
-
-func write(t *testing.T, file, text string) {
-	t.Helper()
-	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
 	}
 }
