@@ -5,10 +5,13 @@ import (
 	"fmt"
 	"time"
 
+	"k8s.io/client-go/discovery"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
+	"github.com/tertulia-crm/tertulia/api/v1alpha1"
+	"github.com/tertulia-crm/tertulia/config/crd"
 	"github.com/tertulia-crm/tertulia/controllers/campaign"
 	"github.com/tertulia-crm/tertulia/controllers/crmtenant"
 	"github.com/tertulia-crm/tertulia/controllers/eventtype"
@@ -19,6 +22,7 @@ import (
 	"github.com/tertulia-crm/tertulia/controllers/recordtype"
 	"github.com/tertulia-crm/tertulia/controllers/segment"
 	"github.com/tertulia-crm/tertulia/controllers/tenancy"
+	"github.com/tertulia-crm/tertulia/controllers/versionskew"
 	"github.com/tertulia-crm/tertulia/internal/credentials"
 	"github.com/tertulia-crm/tertulia/internal/store"
 )
@@ -69,12 +73,28 @@ func Setup(mgr ctrl.Manager, o Options) (*tenancy.Registry, error) {
 			return nil, fmt.Errorf("add the keeper of the metrics' token: %w", err)
 		}
 	}
+	if err := watchSkew(mgr, o.Metrics); err != nil {
+		return nil, err
+	}
 	for kind, controller := range reconcilers(mgr, o, tenants) {
 		if err := controller.SetupWithManager(mgr); err != nil {
 			return nil, fmt.Errorf("set up the controller of %s: %w", kind, err)
 		}
 	}
 	return tenants, nil
+}
+
+// watchSkew has the API server's kinds compared with those that this program was made with.
+func watchSkew(mgr ctrl.Manager, told *Metrics) error {
+	server, err := discovery.NewDiscoveryClientForConfigAndClient(mgr.GetConfig(), mgr.GetHTTPClient())
+	if err != nil {
+		return fmt.Errorf("make a client for discovery: %w", err)
+	}
+	watcher := &versionskew.Watcher{Server: server.OpenAPIV3(), Definitions: crd.Files, Version: v1alpha1.GroupVersion, Told: told.compared}
+	if err := mgr.Add(watcher); err != nil {
+		return fmt.Errorf("add the comparison of the kinds' versions: %w", err)
+	}
+	return nil
 }
 
 // Cached says what a manager's cache leaves out: a cluster has more Deployments and pods than those that run tenants.

@@ -18,6 +18,8 @@ type Metrics struct {
 	passes   *prometheus.CounterVec
 	database *metrics.Database
 	clock    *prometheus.GaugeVec
+	unknown  *prometheus.GaugeVec
+	missing  *prometheus.GaugeVec
 	objects  *objectMetrics
 }
 
@@ -31,7 +33,11 @@ func NewMetrics() *Metrics {
 				"`interrupted`, when nothing could be learned; or `failed`, to be tried again.", "kind", "outcome"),
 		database: s.Database(store.TroubleReasons),
 		clock:    s.ClockOffset(),
-		objects:  newObjectMetrics(s),
+		unknown: s.Gauge("tertulia_kind_unknown_fields",
+			"Fields and values that the API server takes for a kind and this operator does not know: it is older than the CustomResourceDefinitions.", "kind"),
+		missing: s.Gauge("tertulia_kind_missing_fields",
+			"Fields and values of a kind that this operator knows and the API server does not take: the CustomResourceDefinitions are older.", "kind"),
+		objects: newObjectMetrics(s),
 	}
 	for _, kind := range kinds() {
 		for _, outcome := range reconciling.Outcomes {
@@ -60,4 +66,10 @@ func (m *Metrics) measured() tenancy.Measured {
 // ended counts the passes over objects of a kind.
 func (m *Metrics) ended(kind string) func(outcome string) {
 	return func(outcome string) { m.passes.WithLabelValues(kind, outcome).Inc() }
+}
+
+// compared is told how the API server's schema of a kind differs from this operator's.
+func (m *Metrics) compared(kind string, unknown, missing int) {
+	m.unknown.WithLabelValues(kind).Set(float64(unknown))
+	m.missing.WithLabelValues(kind).Set(float64(missing))
 }

@@ -49,6 +49,8 @@ const (
 	// QuarantinedReason: nothing is sent from the tenant's ledger until a person decides.
 	QuarantinedReason     = "Quarantined"
 	ReconcileFailedReason = "ReconcileFailed"
+	// UnknownToOperatorReason: the spec says something that is of a later version than the operator.
+	UnknownToOperatorReason = "UnknownToOperator"
 )
 
 // Reasons of a CRMTenant's conditions.
@@ -60,6 +62,8 @@ const (
 	PublicURLTakenReason  = "PublicURLTaken"
 	MigratingReason       = "Migrating"
 	MigrationFailedReason = "MigrationFailed"
+	// DatabaseNewerReason: a newer version has migrated the database than the operator's.
+	DatabaseNewerReason = "DatabaseNewer"
 	// DatabaseRefusedReason: the server is there and says no.
 	DatabaseRefusedReason    = "DatabaseRefused"
 	InvalidDatabaseURLReason = "InvalidDatabaseURL"

@@ -34,9 +34,16 @@ func explain(err error) error {
 	var taken *credentials.TakenError
 	var host *credentials.HostTakenError
 	var migration *migrationError
+	var newer *store.ErrNewerSchema
 	switch {
 	case err == nil:
 		return nil
+	case errors.As(err, &newer):
+		return &reconciling.Waiting{
+			Reason: v1alpha1.DatabaseNewerReason, After: releaseWait,
+			Message: "A newer version of Tertulia has migrated the database, and migrations only go forward: what runs goes on, " +
+				"and nothing new is put in force until the operator is of that version again.",
+		}
 	case errors.As(err, &foreign):
 		return &reconciling.Stalled{
 			Reason: v1alpha1.ForeignDatabaseReason, After: releaseWait,

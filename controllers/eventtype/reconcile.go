@@ -31,7 +31,11 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (resul
 	if err := pass.KeepUntilReleased(ctx); err != nil {
 		return ctrl.Result{}, err
 	}
-	if _, err := tenant.DB.SaveEventType(ctx, planEventType(object)); err != nil {
+	row, err := planEventType(object)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	if _, err := tenant.DB.SaveEventType(ctx, row); err != nil {
 		return ctrl.Result{}, err
 	}
 	report(pass, object)

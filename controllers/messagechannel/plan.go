@@ -23,6 +23,9 @@ const maxCredential = 4 << 10
 
 // planChannel is the row of a channel. Addresses that no mail server would take are refused here and not at sending.
 func planChannel(object *v1alpha1.MessageChannel) (store.Channel, error) {
+	if object.Spec.Type != v1alpha1.EmailChannel || object.Spec.Email == nil {
+		return store.Channel{}, reconciling.UnknownToOperator("spec.type", string(object.Spec.Type))
+	}
 	email := object.Spec.Email
 	if _, err := mail.ParseAddress(email.From); err != nil {
 		return store.Channel{}, invalidAddress("spec.email.from")
@@ -32,9 +35,18 @@ func planChannel(object *v1alpha1.MessageChannel) (store.Channel, error) {
 			return store.Channel{}, invalidAddress("spec.email.replyTo")
 		}
 	}
+	switch email.SMTP.TLS {
+	case v1alpha1.StartTLS, v1alpha1.ImplicitTLS, v1alpha1.NoTLS:
+	default:
+		return store.Channel{}, reconciling.UnknownToOperator("spec.email.smtp.tls", string(email.SMTP.TLS))
+	}
 	dkim := email.DKIM
-	if dkim == "" {
+	switch dkim {
+	case v1alpha1.RelayDKIM, v1alpha1.NoDKIM:
+	case "":
 		dkim = v1alpha1.NoDKIM
+	default:
+		return store.Channel{}, reconciling.UnknownToOperator("spec.email.dkim", string(dkim))
 	}
 	return store.Channel{
 		Name: object.Name, Type: string(object.Spec.Type), Suspended: object.Spec.Suspend,

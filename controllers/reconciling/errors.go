@@ -56,6 +56,13 @@ func Wait(reason, format string, arguments ...any) error {
 	return &Waiting{Reason: reason, Message: fmt.Sprintf(format, arguments...)}
 }
 
+// UnknownToOperator waits for an operator that knows the value of a field: the kinds are of a later version than this one, and
+// what it does not understand it must not put in force.
+func UnknownToOperator(field, value string) error {
+	return Wait(v1alpha1.UnknownToOperatorReason,
+		"%s %q is of a later version than the operator, which does not know it: upgrade the operator.", field, value)
+}
+
 // IsVerdict tells whether an error is an answer about the object itself, and no accident on the way to one.
 func IsVerdict(err error) bool {
 	var stalled *Stalled

@@ -2,6 +2,7 @@ package reconciling
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"sync"
@@ -47,9 +48,7 @@ type happening struct {
 
 // Begin takes the snapshot that the end of the pass is compared with.
 func (r *Recorder) Begin(object v1alpha1.Object) *Pass {
-	p := &Pass{recorder: r, object: object, before: object.DeepCopyObject().(v1alpha1.Object)}
-	p.InForce("In force.")
-	return p
+	return &Pass{recorder: r, object: object, before: object.DeepCopyObject().(v1alpha1.Object)}
 }
 
 // InForce says what the condition Ready tells when the pass succeeds. A suspended object is in force too: its reason
@@ -129,8 +128,12 @@ func (p *Pass) patchFinalizers(ctx context.Context, change func(client.Object, s
 }
 
 // End turns the way in which a pass ended into conditions, writes the status if it differs, publishes what happened, and
-// tells the queue how to go on.
+// tells the queue how to go on. A pass that neither failed nor said that the object is in force was cut off by a panic: it is
+// ended by a deferred call, and must not call in force what was never looked at.
 func (p *Pass) End(ctx context.Context, err error) (ctrl.Result, error) {
+	if err == nil && p.inForce == (condition{}) && !gone(p.object) {
+		err = errNoVerdict
+	}
 	p.recorder.tell(ctx, err)
 	if gone(p.object) {
 		return ctrl.Result{}, err
@@ -158,9 +161,12 @@ func (p *Pass) End(ctx context.Context, err error) (ctrl.Result, error) {
 	return result, err
 }
 
-// gone tells whether the object was released in this pass, so that no status is left to write.
+// errNoVerdict says that a pass ended without one.
+var errNoVerdict = errors.New("the pass ended before it came to a verdict")
+
+// gone tells whether the object is released, so that no status is left to write.
 func gone(o v1alpha1.Object) bool {
-	return !o.GetDeletionTimestamp().IsZero() && len(o.GetFinalizers()) == 0
+	return !o.GetDeletionTimestamp().IsZero() && !controllerutil.ContainsFinalizer(o, v1alpha1.Finalizer)
 }
 
 func (p *Pass) write(ctx context.Context) error {

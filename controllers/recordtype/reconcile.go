@@ -36,7 +36,11 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (resul
 		pass.InForce("The columns stay as they are while spec.suspend is true.")
 		return ctrl.Result{}, nil
 	}
-	columns, _, err := tenant.DB.EnsureAttributes(ctx, planAttributes(object.Spec))
+	attributes, err := planAttributes(object.Spec)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	columns, _, err := tenant.DB.EnsureAttributes(ctx, attributes)
 	if err != nil {
 		return ctrl.Result{}, explain(err)
 	}

@@ -145,6 +145,14 @@ var examples = map[string]map[string]example{
 		"once":            {`tertulia_reconcile_total{kind="Segment", outcome="failed"} 0x20 1x20`, 40 * time.Minute, nil},
 		"objects wait":    {`tertulia_reconcile_total{kind="Segment", outcome="waiting"} 0+20x40`, 40 * time.Minute, nil},
 	},
+	"TertuliaVersionSkew": {
+		"an operator that was rolled back": {
+			`tertulia_kind_unknown_fields{kind="Campaign", pod="a"} 0x4 3x50`, 50 * time.Minute, []string{`kind="Campaign"`}},
+		"definitions that were not upgraded": {
+			`tertulia_kind_missing_fields{kind="Campaign", pod="a"} 2x50`, 50 * time.Minute, []string{`kind="Campaign"`}},
+		"an upgrade that goes on": {
+			`tertulia_kind_unknown_fields{kind="Campaign", pod="a"} 0x4 3x10 0x40`, 50 * time.Minute, nil},
+	},
 	"TertuliaTenantNotReady": {
 		"it stays so": {
 			`tertulia_tenant_condition{object_namespace="velo", tenant="velo", condition="Ready", status="False", reason="MigrationFailed"} 1x20`,

@@ -14,6 +14,8 @@ var steps = map[string]string{
 	v1alpha1.DatabaseRefusedReason:      "Correct the Secret that spec.database.secretRef names, or the role's password in PostgreSQL.",
 	v1alpha1.InvalidDatabaseURLReason:   "Correct the Secret that spec.database.secretRef names.",
 	v1alpha1.MigrationFailedReason:      "Read the operator's log for the tenant's namespace: it names the migration and what PostgreSQL said.",
+	v1alpha1.DatabaseNewerReason:        "Install the version again that migrated the database; what it was is in the image of the tenant's workers.",
+	v1alpha1.UnknownToOperatorReason:    "Upgrade the operator to the version of the CustomResourceDefinitions.",
 	v1alpha1.ReconcileFailedReason:      "Read the operator's log for this object: kubectl logs -n <operator> deploy/<deployment> | grep <name>",
 	v1alpha1.IDTakenReason:              "Give one of the two tenants another id: kubectl get crmtenants -A",
 	v1alpha1.PublicURLTakenReason:       "Give one of the two tenants another host: kubectl get crmtenants -A -o wide",

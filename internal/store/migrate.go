@@ -23,8 +23,19 @@ const migrationLock = 7_302_115_846
 // ErrMigrating says that another process migrates this database at the moment.
 var ErrMigrating = errors.New("another process is migrating the database")
 
+// ErrNewerSchema says that a newer program has migrated the database. Migrations only go forward, so that this program leaves
+// it alone.
+type ErrNewerSchema struct {
+	Version, Known int64 // of the database, and the newest that this program knows
+}
+
+// Error implements error.
+func (e *ErrNewerSchema) Error() string {
+	return fmt.Sprintf("the database has schema version %d, newer than version %d of this program: upgrade the program", e.Version, e.Known)
+}
+
 // Migrate brings a database to the newest schema and returns its version. Migrations only go forward. It returns
-// ErrMigrating when another process holds the lock, and an error when the database is newer than this program.
+// ErrMigrating when another process holds the lock, and an *ErrNewerSchema when the database is newer than this program.
 func Migrate(ctx context.Context, url string, o Options) (int64, error) {
 	o.MaxConns = 2
 	db, err := Open(ctx, url, o)
@@ -91,7 +102,7 @@ func runMigrations(ctx context.Context, db *DB) (int64, error) {
 		return 0, fmt.Errorf("read the schema version: %w", err)
 	}
 	if current > target {
-		return current, fmt.Errorf("the database has schema version %d, newer than version %d of this program: upgrade the program", current, target)
+		return current, &ErrNewerSchema{Version: current, Known: target}
 	}
 	if _, err := provider.Up(ctx); err != nil {
 		return current, fmt.Errorf("migrate from version %d: %w", current, err)

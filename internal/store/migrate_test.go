@@ -51,8 +51,9 @@ func TestMigrateRefusesANewerDatabase(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := store.Migrate(ctx, storetest.URL(t, db), store.Options{})
-	if err == nil || !strings.Contains(err.Error(), "upgrade the program") {
-		t.Errorf("a newer database: got %v, want an error that says to upgrade the program", err)
+	var newer *store.ErrNewerSchema
+	if !errors.As(err, &newer) || newer.Version != 99999 || !strings.Contains(err.Error(), "upgrade the program") {
+		t.Errorf("a newer database: got %v, want an ErrNewerSchema that says to upgrade the program", err)
 	}
 }
 
