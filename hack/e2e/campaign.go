@@ -83,7 +83,7 @@ func (s *stage) sendDisturbed(ctx context.Context, r *result, d disturbance) err
 		return fmt.Errorf("disturb: %w", err)
 	}
 	after := s.received(r.Drill)
-	s.show.note("disturbed from the %dth to the %dth of %d messages, for %.0f s", before.mails, after.mails, len(want), time.Since(begun).Seconds())
+	s.show.note("disturbed from message %d to %d of %d, for %.0f s", before.mails, after.mails, len(want), time.Since(begun).Seconds())
 	r.Disturbed = fmt.Sprintf("%d–%d of %d", before.mails, after.mails, len(want))
 	s.box.SetDelay(0)
 	return s.settle(ctx, r, want, d.mayLose)
