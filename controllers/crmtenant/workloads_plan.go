@@ -65,9 +65,6 @@ const (
 	// gracePeriod is how many seconds a process has to end: fifty for what it has begun, which workers are told, and ten to
 	// write down how that ended.
 	gracePeriod = 60
-	// leaveSeconds is how long a server goes on answering after it was told to end: so long it may take until every node
-	// and every ingress knows that it is not to be asked any more.
-	leaveSeconds = 5
 )
 
 // planWorkloads is everything that runs a tenant, in the order in which it is applied: who may reach the processes is
@@ -169,10 +166,6 @@ func planContainer(object *v1alpha1.CRMTenant, w *Workloads, c component) *corea
 			WithCapabilities(coreac.Capabilities().WithDrop("ALL")))
 	if w.PullPolicy != "" {
 		container.WithImagePullPolicy(w.PullPolicy)
-	}
-	if c == servers {
-		container.WithLifecycle(coreac.Lifecycle().WithPreStop(
-			coreac.LifecycleHandler().WithSleep(coreac.SleepAction().WithSeconds(leaveSeconds))))
 	}
 	return withProbes(container)
 }
