@@ -54,7 +54,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (resul
 		return ctrl.Result{}, err
 	}
 	if !permitted || status != nil && status.Quarantined {
-		reportQuarantine(pass)
+		reportQuarantine(pass, object, declared)
 		return ctrl.Result{}, refused
 	}
 	report(pass, object, declared, status)

@@ -25,7 +25,8 @@ func withoutCounts(o v1alpha1.Object) {
 
 // reportQuarantine leaves the numbers as they are: what the database holds may be a restored backup, and they are what is
 // left of what it has forgotten.
-func reportQuarantine(pass *reconciling.Pass) {
+func reportQuarantine(pass *reconciling.Pass, object *v1alpha1.Campaign, declared declaration) {
+	pass.InForce(planMessage(object.Status.Phase, declared.ignored))
 	pass.Healthy(false, v1alpha1.QuarantinedReason,
 		"The tenant is quarantined, and nothing is sent: its CRMTenant says why. The numbers are those from before.")
 }

@@ -137,7 +137,7 @@ func TestEtcdIsLost(t *testing.T) {
 	h.eventually(func(g gomega.Gomega) {
 		c := &v1alpha1.Campaign{}
 		g.Expect(h.api.Get(t.Context(), h.key("summer"), c)).To(gomega.Succeed())
-		g.Expect(meta.IsStatusConditionTrue(c.Status.Conditions, v1alpha1.ReadyCondition)).To(gomega.BeTrue())
+		g.Expect(meta.IsStatusConditionTrue(c.Status.Conditions, v1alpha1.ReadyCondition)).To(gomega.BeTrue(), "%v", c.Status.Conditions)
 		g.Expect(h.quarantine("show").Campaigns).To(gomega.HaveLen(2))
 	})
 	h.quarantine("release", "--yes", "--by", "ana", "--reason", "all was lost")

@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
+	"k8s.io/klog/v2/textlogger"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	ctrlconfig "sigs.k8s.io/controller-runtime/pkg/config"
@@ -52,7 +53,7 @@ var shared struct {
 }
 
 func TestMain(m *testing.M) {
-	ctrl.SetLogger(logr.Discard())
+	ctrl.SetLogger(testLogger())
 	code := m.Run()
 	var err error
 	if shared.world != nil {
@@ -63,6 +64,14 @@ func TestMain(m *testing.M) {
 		code = max(code, 1)
 	}
 	os.Exit(code)
+}
+
+// testLogger is silent unless DRILL_LOG is set.
+func testLogger() logr.Logger {
+	if os.Getenv("DRILL_LOG") == "" {
+		return logr.Discard()
+	}
+	return textlogger.NewLogger(textlogger.NewConfig())
 }
 
 // inWorld is the world that the drills of this package share.

@@ -157,10 +157,12 @@ func lockChunk(ctx context.Context, tx pgx.Tx, l Lease) (held, runs bool, err er
 	return held, runs, nil
 }
 
+// Whether the ledger may be sent from is left to the statement that commits the intents, which would have to ask in any case.
+//
 // An intent that could be lost with a crash of the server would be handed over twice, so that the setting of the
 // database or the role does not decide; a stricter one is kept.
 const lockChunkSQL = `
-	select c.epoch = $3 and c.owner is not distinct from $4 and c.leased_until is not null, ` + sendRuns + `,
+	select c.epoch = $3 and c.owner is not distinct from $4 and c.leased_until is not null, ` + sendGoesOn + `,
 		set_config('synchronous_commit', case current_setting('synchronous_commit') when 'remote_apply' then 'remote_apply' else 'on' end, true)
 	from send_chunk c join send s on s.id = c.send_id cross join tenant
 	where c.send_id = $1 and c.chunk = $2 for no key update of c`

@@ -31,8 +31,9 @@ type BatchRequest struct {
 type Batch struct {
 	// Held is false when the lease is void: somebody else holds the chunk, or nobody.
 	Held bool
-	// Runs is false while the send must not go on: this ledger is not the one that may be sent from, or the send is suspended,
-	// deleted, held up by its channel, a template or its tenant, or no longer Sending.
+	// Runs is false while the send must not go on: the send is suspended, deleted, held up by its channel, a template or its
+	// tenant, or no longer Sending. It is also false when none of the rows that were asked for can be tried, as in a ledger that
+	// may not be sent from.
 	Runs bool
 	// Recipients are to be handed a message now, each at most once.
 	Recipients []Recipient
@@ -136,6 +137,8 @@ func commitIntents(ctx context.Context, tx pgx.Tx, r BatchRequest, batch *Batch)
 	if err != nil {
 		return nil, fmt.Errorf("commit intents: %w", err)
 	}
+	// The ledger may not be sent from, or others have had these rows: whoever leases the chunk next reads it anew.
+	batch.Runs = batch.Runs && len(moved)+len(batch.Recipients)+batch.Skipped > 0
 	return moved, nil
 }
 

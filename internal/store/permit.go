@@ -23,20 +23,10 @@ func (i Identity) SameLedger(o Identity) bool {
 	return i == o
 }
 
-// identitySQL is the identity of the ledger that a statement finds, as PostgreSQL itself says. On a standby the timeline is
-// 0: nothing can be sent from there. The table is looked up when the statement runs, and never while it is planned: a constant
-// ('ledger'::regclass) that is resolved before the statement waits for a restore to commit stays that of the table that is
-// gone, in a plan that the connection keeps.
-const identitySQL = `
-	select control.system_identifier,
-		case when pg_is_in_recovery() then 0 else ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint end timeline,
-		own.oid::bigint database_oid, coalesce(to_regclass('` + Schema + `.ledger')::oid::bigint, 0) ledger_oid
-	from pg_control_system() control join pg_database own on own.datname = current_database()`
-
 // sendPermitted is true while this ledger is the permitted one and no quarantine is open. It stands in every statement that
-// leases, freezes or commits intents, because what a connection found when it was made may have been replaced under it.
-const sendPermitted = `(exists (select from send_permit join (` + identitySQL + `) here using (system_identifier, timeline, database_oid, ledger_oid))
-	and not exists (select from quarantine where closed_at is null))`
+// leases, freezes or commits intents, because what a connection found when it was made may have been replaced under it. The
+// table comes before the function: a statement that waits for a restore to commit looks the function up afterwards.
+const sendPermitted = `exists (select from send_permit where send_permitted())`
 
 // Fence is what a database says about its own ledger.
 type Fence struct {
@@ -64,7 +54,7 @@ func (db *DB) LoadFence(ctx context.Context) (Fence, error) {
 	err := db.Pool.QueryRow(ctx, `
 		select here.*, `+sendPermitted+`, (select coalesce(sum(intents), 0)::bigint from send_chunk),
 			p.system_identifier, p.timeline, p.database_oid, p.ledger_oid
-		from (`+identitySQL+`) here left join send_permit p on true`).
+		from ledger_identity here left join send_permit p on true`).
 		Scan(&here.SystemIdentifier, &here.Timeline, &here.DatabaseOID, &here.LedgerOID, &f.Permitted, &f.Mark, &permit[0], &permit[1], &permit[2], &permit[3])
 	if err == nil && here.Timeline == 0 {
 		err = ErrStandby
@@ -98,7 +88,7 @@ var ErrOtherLedger = errors.New("the ledger is another one by now")
 func (db *DB) PermitSending(ctx context.Context, here Identity) error {
 	err := db.InTx(ctx, func(tx pgx.Tx) error {
 		var same bool
-		err := tx.QueryRow(ctx, "select (here.*) = ($1::bigint, $2::bigint, $3::bigint, $4::bigint) from ("+identitySQL+") here", here.values()...).Scan(&same)
+		err := tx.QueryRow(ctx, "select (here.*) = ($1::bigint, $2::bigint, $3::bigint, $4::bigint) from ledger_identity here", here.values()...).Scan(&same)
 		if err != nil {
 			return err
 		}

@@ -28,14 +28,15 @@ var (
 // write back the few columns in which they report. Keys of the ledger are never deleted. Partitions are not named: a
 // statement on their parent needs no right on them, and nobody writes them directly.
 var runtimeAccess = map[string]access{
-	"schema_version": readOnly,
-	"tenant":         readOnly,
-	"secret_key":     readOnly,
-	"attribute":      readOnly,
-	"event_type":     readOnly,
-	"template":       readOnly,
-	"send_permit":    readOnly,
-	"channel":        {privileges: []string{"SELECT"}, update: []string{"trouble", "trouble_since"}},
+	"schema_version":  readOnly,
+	"tenant":          readOnly,
+	"secret_key":      readOnly,
+	"attribute":       readOnly,
+	"event_type":      readOnly,
+	"template":        readOnly,
+	"send_permit":     readOnly,
+	"ledger_identity": readOnly,
+	"channel":         {privileges: []string{"SELECT"}, update: []string{"trouble", "trouble_since"}},
 	"segment": {privileges: []string{"SELECT"}, update: []string{
 		"built_at", "built_digest", "changed_at", "members", "refresh_asked_at",
 	}},

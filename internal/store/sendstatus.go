@@ -109,10 +109,16 @@ func (s *SendStatus) count(tally map[string]int64) {
 
 // sendUnstopped is true for a send s of a tenant while its ledger may be sent from, nobody has to decide about it, and nothing
 // that it needs is suspended or deleted.
-const sendUnstopped = `(` + sendPermitted + ` and not ` + sendHeld + ` and not s.suspended and s.dormant_since is null and not tenant.suspended
+const sendUnstopped = `(` + sendPermitted + ` and ` + sendUndisturbed + `)`
+
+// sendUndisturbed is sendUnstopped but for whether the ledger may be sent from.
+const sendUndisturbed = `(not ` + sendHeld + ` and not s.suspended and s.dormant_since is null and not tenant.suspended
 	and exists (select from channel where channel.name = s.channel and not channel.suspended and channel.dormant_since is null)
 	and not exists (select from jsonb_array_elements(s.variants) v left join template on template.name = v.value ->> 'template'
 		where template.name is null or template.suspended or template.dormant_since is not null))`
 
 // sendRuns is true for a send s of a tenant whose intents may be committed now.
 const sendRuns = `(s.state = 'Sending' and ` + sendUnstopped + `)`
+
+// sendGoesOn is sendRuns but for whether the ledger may be sent from.
+const sendGoesOn = `(s.state = 'Sending' and ` + sendUndisturbed + `)`

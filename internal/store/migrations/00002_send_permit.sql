@@ -59,5 +59,26 @@ create table send_hold (
     primary key (send_key, occurrence)
 );
 
+-- Where this ledger is, as PostgreSQL itself says. On a standby the timeline is 0: nothing can be sent from there. The table is
+-- looked up when a statement runs, and never while it is planned: a constant ('ledger'::regclass) that is resolved before the
+-- statement waits for a restore to commit would stay that of the table that is gone, in a plan that the connection keeps.
+create view ledger_identity as
+select control.system_identifier,
+    case when pg_is_in_recovery() then 0 else ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::bigint end as timeline,
+    own.oid::bigint as database_oid, coalesce(to_regclass('ledger')::oid::bigint, 0) as ledger_oid
+from pg_control_system() control join pg_database own on own.datname = current_database();
+
+-- send_permitted tells whether this ledger is the permitted one and no quarantine is open. It is a function so that the
+-- statements which lease, freeze and commit intents, all of which ask it, are planned as fast as without it.
+-- +goose StatementBegin
+create function send_permitted() returns boolean
+    language plpgsql stable
+    as $$
+begin
+    return exists (select from send_permit join ledger_identity using (system_identifier, timeline, database_oid, ledger_oid))
+        and not exists (select from quarantine where closed_at is null);
+end $$;
+-- +goose StatementEnd
+
 -- +goose Down
 -- Forward only.
