@@ -70,7 +70,8 @@ func (r *Reconciler) fence(ctx context.Context, pass *reconciling.Pass, object *
 func explainFence(err error) error {
 	if store.IsRefused(err) {
 		return reconciling.Wait(v1alpha1.MayNotIdentifyReason,
-			"The database's owner may not ask PostgreSQL which server it is: grant execute on pg_control_system(), pg_current_wal_lsn() and pg_walfile_name(pg_lsn).")
+			"The database's owner may not ask PostgreSQL which server it is: "+
+				"grant execute on pg_control_system(), pg_current_wal_lsn() and pg_walfile_name(pg_lsn).")
 	}
 	return err
 }

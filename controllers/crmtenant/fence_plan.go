@@ -96,7 +96,8 @@ func fenceDifferences(f fenceFacts) string {
 	case f.permit.DatabaseOID != f.here.DatabaseOID:
 		words = append(words, fmt.Sprintf("It is another database of the same cluster: OID %d, and %d is permitted.", f.here.DatabaseOID, f.permit.DatabaseOID))
 	case f.permit.LedgerOID != f.here.LedgerOID:
-		words = append(words, fmt.Sprintf("The ledger's table was made anew in the same database: OID %d, and %d is permitted.", f.here.LedgerOID, f.permit.LedgerOID))
+		words = append(words, fmt.Sprintf("The ledger's table was made anew in the same database: OID %d, and %d is permitted.",
+			f.here.LedgerOID, f.permit.LedgerOID))
 	case f.permit.Timeline != f.here.Timeline:
 		words = append(words, fmt.Sprintf("The server has failed over or was recovered to an earlier moment: timeline %d, and %d is permitted.",
 			f.here.Timeline, f.permit.Timeline))
@@ -139,7 +140,8 @@ func planFailover(r store.Replication) failoverSafety {
 	case r.Asynchronous > 0:
 		return failoverSafety{
 			metav1.ConditionFalse, v1alpha1.AsynchronousStandbysReason,
-			"Some standbys are synchronous and some are not: a failover to one that is not may lose the last messages of the ledger, and they may be sent again.",
+			"Some standbys are synchronous and some are not: a failover to one that is not may lose the last messages of the ledger, " +
+				"and they may be sent again.",
 		}
 	}
 	return failoverSafety{metav1.ConditionTrue, v1alpha1.SynchronousStandbysReason, "Commits wait for every standby that can be failed over to."}

@@ -60,7 +60,8 @@ func planMissing(info quarantineInfo) string {
 		return fmt.Sprintf("Missing: of the %d intents that the cluster remembers, this ledger does not know %d. Up to ten seconds' sending before the loss "+
 			"may be missing besides.", *q.KnownMark, *q.Missing)
 	}
-	return "As far as the cluster knows nothing is missing; up to ten seconds' sending before the loss may be, and more where the operator was not running then."
+	return "As far as the cluster knows nothing is missing; up to ten seconds' sending before the loss may be, " +
+		"and more where the operator was not running then."
 }
 
 func planNumbers(n *campaignNumbers) string {

@@ -147,7 +147,8 @@ func (db *DB) querySends(ctx context.Context, keys []string) (sends []ComparedSe
 		err := row.Scan(&id, &s.Campaign, &s.SendKey, &s.Occurrence, &s.Ledger.State, &frozen, &s.Due, &s.Ledger.Intents, &tally)
 		status.count(tally)
 		l := s.Ledger
-		l.Planned, l.Sent, l.Failed, l.Ambiguous, l.Skipped, l.Pending = status.Planned, status.Sent, status.Failed, status.Ambiguous, status.Skipped, status.Pending
+		l.Planned, l.Sent, l.Failed = status.Planned, status.Sent, status.Failed
+		l.Ambiguous, l.Skipped, l.Pending = status.Ambiguous, status.Skipped, status.Pending
 		if frozen {
 			s.WouldSend = l.Pending
 		} else {
