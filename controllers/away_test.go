@@ -218,6 +218,38 @@ func TestDatabaseGoesAwayAndComesBack(t *testing.T) {
 	becomes(h, int64(2), "select count(*) from event_type where dormant_since is null")
 }
 
+func TestDatabaseThatTakesNoWritesIsToldApart(t *testing.T) {
+	server := newElsewhere(t)
+	h := newGuest(t, server.database(t, "locked", "createrole"))
+	tenant, fresh := &v1alpha1.CRMTenant{}, &v1alpha1.EventType{}
+	h.current(tenant, "default")
+	server.readOnly(t, "locked", "on")
+	h.condition(tenant, "default", v1alpha1.ReadyCondition, "False", v1alpha1.DatabaseReadOnlyReason)
+	h.create(h.event("fresh"))
+	h.condition(fresh, "fresh", v1alpha1.ReadyCondition, "False", v1alpha1.DatabaseReadOnlyReason)
+	server.readOnly(t, "locked", "off")
+	h.current(tenant, "default")
+	h.current(fresh, "fresh")
+}
+
+// readOnly sets whether a database takes writes, and ends the sessions that still think otherwise.
+func (e *elsewhere) readOnly(t *testing.T, database, setting string) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), e.URL("postgres"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close(t.Context()) }()
+	for _, statement := range []string{
+		"alter database " + pgx.Identifier{database}.Sanitize() + " set default_transaction_read_only = " + setting,
+		"select pg_terminate_backend(pid) from pg_stat_activity where datname = '" + database + "'",
+	} {
+		if _, err := conn.Exec(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestDeletionWaitsForTheDatabase(t *testing.T) {
 	server := newElsewhere(t)
 	uri := server.database(t, "asleep", "createrole")

@@ -66,7 +66,8 @@ func explain(err error) error {
 			Reason: v1alpha1.MigratingReason, Message: "Another process is migrating the database.", Progressing: true, After: migrationWait,
 		}
 	case store.IsUnavailable(err):
-		return &reconciling.Failed{Reason: v1alpha1.DatabaseDownReason, Message: reconciling.DatabaseAway, Err: err}
+		reason, message := reconciling.DatabaseTrouble(err)
+		return &reconciling.Failed{Reason: reason, Message: message, Err: err}
 	case errors.Is(err, store.ErrLoginRefused):
 		return &reconciling.Failed{
 			Reason: v1alpha1.DatabaseRefusedReason, Message: "The database's server refuses the login: check the user and the password.", Err: err,
@@ -98,7 +99,7 @@ func (r *Reconciler) tellNeighbours(ctx context.Context, namespace string, err e
 		r.tellTrouble(ctx, namespace, stalled.Reason)
 	case errors.As(err, &waiting):
 		r.tellTrouble(ctx, namespace, waiting.Reason)
-	case errors.As(err, &failed) && failed.Reason == v1alpha1.DatabaseDownReason:
+	case errors.As(err, &failed) && store.IsUnavailable(failed.Err):
 		r.Tenants.Trouble(ctx, namespace, failed.Reason, failed.Message)
 	case errors.As(err, &failed):
 		r.tellTrouble(ctx, namespace, failed.Reason)

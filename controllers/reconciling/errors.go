@@ -106,8 +106,19 @@ func (e *Failed) Error() string {
 // Unwrap gives what went wrong.
 func (e *Failed) Unwrap() error { return e.Err }
 
-// DatabaseAway is what an author is told while a tenant's database cannot be reached.
-const DatabaseAway = "The tenant's database cannot be reached. The operator keeps trying."
+// DatabaseTrouble is what an author is told of an error that store.IsUnavailable: why the tenant's database does not do what
+// any statement asks.
+func DatabaseTrouble(err error) (reason, message string) {
+	switch store.Trouble(err) {
+	case store.ReadOnly:
+		return v1alpha1.DatabaseReadOnlyReason, "The tenant's database takes no writes: it is a standby, or was set to read only. The operator keeps trying."
+	case store.DiskFull:
+		return v1alpha1.DatabaseDiskFullReason, "The disk of the tenant's database is full. The operator keeps trying."
+	case store.TooManyConnections:
+		return v1alpha1.DatabaseDownReason, "The server of the tenant's database has no connection left. The operator keeps trying."
+	}
+	return v1alpha1.DatabaseDownReason, "The tenant's database cannot be reached. The operator keeps trying."
+}
 
 // classify turns errors whose meaning is known wherever they come from into one of the kinds above.
 func classify(err error) error {
@@ -118,7 +129,8 @@ func classify(err error) error {
 		// The operator stops, or somebody else wrote the object first and its event is on the way.
 		return &Interrupted{Reason: v1alpha1.ProgressingReason, Message: "The operator tries again.", Err: err, Silent: true}
 	case store.IsUnavailable(err):
-		return &Interrupted{Reason: v1alpha1.DatabaseDownReason, Message: DatabaseAway, Err: store.Brief(err)}
+		reason, message := DatabaseTrouble(err)
+		return &Interrupted{Reason: reason, Message: message, Err: store.Brief(err)}
 	}
 	// The error itself may repeat what a row holds: it goes to the log, not to the object.
 	return &Failed{Reason: v1alpha1.ReconcileFailedReason, Message: "Something went wrong. The operator tries again, and its log tells more.", Err: err}

@@ -95,13 +95,12 @@ func (s *stage) awaitTold(ctx context.Context) (told string, err error) {
 		if err := s.client.Get(ctx, client.ObjectKey{Namespace: velo, Name: v1alpha1.TenantName}, &tenant); err != nil {
 			return "", err
 		}
-		for _, kind := range []string{v1alpha1.ReadyCondition, v1alpha1.HealthyCondition, v1alpha1.WorkloadsReadyCondition} {
-			if c := meta.FindStatusCondition(tenant.Status.Conditions, kind); c != nil && c.Status == metav1.ConditionFalse {
-				told = fmt.Sprintf("%s=False, %s: %s", c.Type, c.Reason, c.Message)
-				return "", nil
-			}
+		c := meta.FindStatusCondition(tenant.Status.Conditions, v1alpha1.ReadyCondition)
+		if c == nil || c.Status != metav1.ConditionFalse || c.Reason != v1alpha1.DatabaseReadOnlyReason {
+			return "the tenant's condition does not say so", nil
 		}
-		return "no condition of the tenant says so", nil
+		told = fmt.Sprintf("%s=False, %s: %s", c.Type, c.Reason, c.Message)
+		return "", nil
 	})
 	if err != nil {
 		return "", fmt.Errorf("wait to be told that the database is read-only: %w", err)

@@ -27,8 +27,8 @@ var worthKnowing = map[string]metav1.ConditionStatus{
 
 // consequences are reasons of objects whose cause is another object's, which tells it itself.
 var consequences = []string{
-	v1alpha1.TenantNotReadyReason, v1alpha1.DependencyNotReady, v1alpha1.DatabaseDownReason, v1alpha1.ForeignDatabaseReason,
-	v1alpha1.QuarantinedReason,
+	v1alpha1.TenantNotReadyReason, v1alpha1.DependencyNotReady, v1alpha1.DatabaseDownReason, v1alpha1.DatabaseReadOnlyReason,
+	v1alpha1.DatabaseDiskFullReason, v1alpha1.ForeignDatabaseReason, v1alpha1.QuarantinedReason,
 }
 
 // passing are reasons that go by themselves soon; planWaiting shows them.

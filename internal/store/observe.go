@@ -15,17 +15,20 @@ import (
 
 // The reasons for which a database does not do what any statement asks, whatever it asks for.
 const (
-	unreachable        = "unreachable"
-	refused            = "refused"
-	readOnlyDatabase   = "read_only"
-	diskFull           = "disk_full"
-	tooManyConnections = "too_many_connections"
-	unavailable        = "unavailable"
-	timedOut           = "timeout"
+	unreachable = "unreachable"
+	refused     = "refused"
+	unavailable = "unavailable"
+	timedOut    = "timeout"
+	// ReadOnly is the trouble of a database that takes no writes: a standby, or one that was set so.
+	ReadOnly = "read_only"
+	// DiskFull is the trouble of a server whose disk is.
+	DiskFull = "disk_full"
+	// TooManyConnections is the trouble of a server that has none left.
+	TooManyConnections = "too_many_connections"
 )
 
 // TroubleReasons are all that Trouble returns beside "".
-var TroubleReasons = []string{unreachable, refused, readOnlyDatabase, diskFull, tooManyConnections, unavailable, timedOut}
+var TroubleReasons = []string{unreachable, refused, ReadOnly, DiskFull, TooManyConnections, unavailable, timedOut}
 
 // Trouble tells in one of a few words why the database did not do what was asked; "" where it did, where the statement itself
 // was at fault, and where the caller gave up.
@@ -34,6 +37,8 @@ func Trouble(err error) string {
 	switch {
 	case err == nil, errors.Is(err, context.Canceled):
 		return ""
+	case errors.Is(err, ErrStandby):
+		return ReadOnly
 	case errors.As(err, &said):
 		return troubleOf(said.Code, err)
 	case errors.Is(err, context.DeadlineExceeded):
@@ -48,11 +53,11 @@ func troubleOf(code string, err error) string {
 	var connect *pgconn.ConnectError
 	switch code {
 	case "25006":
-		return readOnlyDatabase
+		return ReadOnly
 	case "53100":
-		return diskFull
+		return DiskFull
 	case "53300":
-		return tooManyConnections
+		return TooManyConnections
 	case "42501", "3D000":
 		return refused
 	}
