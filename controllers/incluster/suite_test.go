@@ -201,7 +201,7 @@ func (w *world) startOperator(workloads crmtenant.Workloads) error {
 	if err != nil {
 		return err
 	}
-	if workloads.Metrics, err = metricstoken.New(ctx, typed, operatorNamespace); err != nil {
+	if workloads.Metrics, err = metricstoken.New(ctx, typed.CoreV1(), operatorNamespace); err != nil {
 		return err
 	}
 	w.tenants, err = controllers.Setup(mgr, controllers.Options{Cluster: w.cluster, Workloads: &workloads, PollInterval: 50 * time.Millisecond})

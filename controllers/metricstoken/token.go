@@ -10,13 +10,14 @@ import (
 	"fmt"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/client-go/informers"
-	"k8s.io/client-go/kubernetes"
+	"k8s.io/apimachinery/pkg/util/wait"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/tools/cache"
 	ctrl "sigs.k8s.io/controller-runtime"
 
@@ -30,6 +31,9 @@ const (
 	tokenKey   = "token"
 )
 
+// retryInterval is how long until the token is looked after again when that failed.
+const retryInterval = 10 * time.Second
+
 // +kubebuilder:rbac:groups="",namespace=tertulia-system,resources=secrets,verbs=create
 // +kubebuilder:rbac:groups="",namespace=tertulia-system,resources=secrets,resourceNames=tertulia-metrics,verbs=get;list;watch;update
 
@@ -39,13 +43,13 @@ type Keeper struct {
 	// Changed is called when the token is another than before; it is set before Start.
 	Changed func()
 
-	client    kubernetes.Interface
+	client    corev1client.CoreV1Interface
 	namespace string
 	hash      atomic.Pointer[string]
 }
 
 // New reads the token of a namespace, or makes it.
-func New(ctx context.Context, client kubernetes.Interface, namespace string) (*Keeper, error) {
+func New(ctx context.Context, client corev1client.CoreV1Interface, namespace string) (*Keeper, error) {
 	k := &Keeper{Changed: func() {}, client: client, namespace: namespace}
 	if err := k.ensure(ctx); err != nil {
 		return nil, err
@@ -61,23 +65,24 @@ func (*Keeper) NeedLeaderElection() bool { return true }
 
 // Start watches the Secret until ctx ends.
 func (k *Keeper) Start(ctx context.Context) error {
-	factory := informers.NewSharedInformerFactoryWithOptions(k.client, 0, informers.WithNamespace(k.namespace),
-		informers.WithTweakListOptions(func(o *metav1.ListOptions) {
-			o.FieldSelector = fields.OneTermEqualSelector(metav1.ObjectNameField, SecretName).String()
-		}))
-	informer := factory.Core().V1().Secrets().Informer()
 	look := func(any) {
-		if err := k.ensure(ctx); err != nil && ctx.Err() == nil {
-			ctrl.LoggerFrom(ctx).Error(err, "The token of the metrics could not be kept")
-		}
+		// A Secret that is gone tells nothing a second time, so what fails is tried again here.
+		_ = wait.PollUntilContextCancel(ctx, retryInterval, true, func(ctx context.Context) (bool, error) {
+			err := k.ensure(ctx)
+			if err != nil && ctx.Err() == nil {
+				ctrl.LoggerFrom(ctx).Error(err, "The token of the metrics could not be kept")
+			}
+			return err == nil, nil
+		})
 	}
 	handler := cache.ResourceEventHandlerFuncs{AddFunc: look, UpdateFunc: func(_, after any) { look(after) }, DeleteFunc: look}
-	if _, err := informer.AddEventHandler(handler); err != nil {
-		return fmt.Errorf("watch Secret %q: %w", SecretName, err)
-	}
-	factory.Start(ctx.Done())
-	<-ctx.Done()
-	factory.Shutdown()
+	// An informer of this one Secret: a factory of informers brings every kind of Kubernetes into the binary.
+	only := fields.OneTermEqualSelector(metav1.ObjectNameField, SecretName)
+	_, informer := cache.NewInformerWithOptions(cache.InformerOptions{
+		ListerWatcher: cache.NewListWatchFromClient(k.client.RESTClient(), "secrets", k.namespace, only),
+		ObjectType:    &corev1.Secret{}, Handler: handler,
+	})
+	informer.RunWithContext(ctx)
 	return nil
 }
 
@@ -93,7 +98,7 @@ func (k *Keeper) ensure(ctx context.Context) error {
 		secret = secret.DeepCopy()
 		secret.Data = map[string][]byte{tokenKey: []byte(store.NewToken())}
 		token = string(secret.Data[tokenKey])
-		if _, err := k.client.CoreV1().Secrets(k.namespace).Update(ctx, secret, metav1.UpdateOptions{}); err != nil {
+		if _, err := k.client.Secrets(k.namespace).Update(ctx, secret, metav1.UpdateOptions{}); err != nil {
 			return fmt.Errorf("write Secret %q of namespace %q: %w", SecretName, k.namespace, err)
 		}
 	}
@@ -106,7 +111,7 @@ func (k *Keeper) ensure(ctx context.Context) error {
 }
 
 func (k *Keeper) fetchOrCreate(ctx context.Context) (*corev1.Secret, error) {
-	secrets := k.client.CoreV1().Secrets(k.namespace)
+	secrets := k.client.Secrets(k.namespace)
 	secret, err := secrets.Get(ctx, SecretName, metav1.GetOptions{})
 	if err == nil {
 		return secret, nil

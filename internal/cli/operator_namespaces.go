@@ -10,7 +10,7 @@ import (
 	authorizationv1 "k8s.io/api/authorization/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
-	"k8s.io/client-go/kubernetes"
+	authorizationv1client "k8s.io/client-go/kubernetes/typed/authorization/v1"
 	"k8s.io/client-go/rest"
 
 	"github.com/tertulia-crm/tertulia/api/v1alpha1"
@@ -23,7 +23,7 @@ const namespacesInterval = 10 * time.Second
 // namespace, and one that is yet to be made has none. A cache waits for every namespace that it was given, so those stay out,
 // and the tenants of the others go on.
 type namespaces struct {
-	client       kubernetes.Interface
+	reviews      authorizationv1client.SelfSubjectAccessReviewsGetter
 	interval     time.Duration
 	open, closed []string
 }
@@ -31,11 +31,11 @@ type namespaces struct {
 // findNamespaces asks the API server in which namespaces the operator may work, and waits until there is one. None at all means
 // every namespace, and nothing is asked.
 func findNamespaces(ctx context.Context, config *rest.Config, told []string) (*namespaces, error) {
-	client, err := kubernetes.NewForConfig(config)
+	client, err := authorizationv1client.NewForConfig(config)
 	if err != nil {
 		return nil, fmt.Errorf("make a client: %w", err)
 	}
-	n := &namespaces{client: client, interval: namespacesInterval}
+	n := &namespaces{reviews: client, interval: namespacesInterval}
 	if len(told) == 0 {
 		return n, nil
 	}
@@ -61,7 +61,7 @@ func (n *namespaces) sort(ctx context.Context, names []string) (open, closed []s
 				Namespace: name, Verb: "list", Group: v1alpha1.GroupVersion.Group, Resource: "crmtenants",
 			},
 		}}
-		answer, err := n.client.AuthorizationV1().SelfSubjectAccessReviews().Create(ctx, review, metav1.CreateOptions{})
+		answer, err := n.reviews.SelfSubjectAccessReviews().Create(ctx, review, metav1.CreateOptions{})
 		if err != nil {
 			return nil, nil, fmt.Errorf("ask whether namespace %q may be looked after: %w", name, err)
 		}

@@ -12,7 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
-	"k8s.io/client-go/kubernetes"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
 
 	"github.com/tertulia-crm/tertulia/controllers/crmtenant"
@@ -56,7 +56,7 @@ func (w *workloadFlags) setup(ctx context.Context, config *rest.Config, operator
 	if namespace == "" {
 		return nil, fmt.Errorf("the operator keeps the token of its tenants' metrics in its own namespace: name that with $%s", namespaceVariable)
 	}
-	client, err := kubernetes.NewForConfig(config)
+	client, err := corev1client.NewForConfig(config)
 	if err != nil {
 		return nil, fmt.Errorf("make a client: %w", err)
 	}

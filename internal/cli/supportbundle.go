@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"k8s.io/client-go/kubernetes"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 
 	"github.com/tertulia-crm/tertulia/internal/support"
 )
@@ -70,7 +70,7 @@ func (o *supportOptions) run(ctx context.Context, out, progress io.Writer) error
 	}
 	// Logs take longer than a request may; each has a bound of its own.
 	config.Timeout = 0
-	cluster, err := kubernetes.NewForConfig(config)
+	cluster, err := corev1client.NewForConfig(config)
 	if err != nil {
 		return fmt.Errorf("connect to the cluster: %w", err)
 	}

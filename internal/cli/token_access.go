@@ -16,7 +16,7 @@ import (
 	"github.com/spf13/cobra"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 )
 
 // adminSecret is where the operator keeps a tenant's admin token: who may read it is the tenant's admin.
@@ -71,11 +71,11 @@ func (o *accessOptions) readSecret(ctx context.Context, c *tenantClient) error {
 	if err != nil {
 		return fmt.Errorf("%w; or give --server and --token", err)
 	}
-	cluster, err := kubernetes.NewForConfig(config)
+	cluster, err := corev1client.NewForConfig(config)
 	if err != nil {
 		return fmt.Errorf("connect to the cluster: %w", err)
 	}
-	secret, err := cluster.CoreV1().Secrets(namespace).Get(ctx, adminSecret, metav1.GetOptions{})
+	secret, err := cluster.Secrets(namespace).Get(ctx, adminSecret, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return fmt.Errorf("namespace %q has no Secret %q: is there a CRMTenant in it, and is it Ready? (kubectl get crmtenants -n %s)",
 			namespace, adminSecret, namespace)

@@ -146,7 +146,7 @@ func (b *bundle) log(ctx context.Context, l podLog) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, logTime)
 	defer cancel()
 	most := int64(maxLogBytes)
-	stream, err := b.Cluster.CoreV1().Pods(l.namespace).GetLogs(l.pod, &corev1.PodLogOptions{
+	stream, err := b.Cluster.Pods(l.namespace).GetLogs(l.pod, &corev1.PodLogOptions{
 		Container: l.container, Previous: l.previous, TailLines: &b.options.LogLines, LimitBytes: &most, Timestamps: true,
 	}).Stream(ctx)
 	if err != nil {

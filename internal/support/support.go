@@ -13,7 +13,7 @@ import (
 	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
-	"k8s.io/client-go/kubernetes"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/tertulia-crm/tertulia/api/v1alpha1"
@@ -25,7 +25,7 @@ type Sources struct {
 	// API reads objects.
 	API client.Reader
 	// Cluster reads logs and the cluster's version.
-	Cluster kubernetes.Interface
+	Cluster corev1client.CoreV1Interface
 	// Diagnose asks the server of a tenant about its database, as JSON; nil where nobody is to be asked.
 	Diagnose func(ctx context.Context, namespace string) (any, error)
 }
@@ -156,8 +156,7 @@ func (b *bundle) document(name string, value any) {
 func (b *bundle) version(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, requestTime)
 	defer cancel()
-	// Not Discovery().ServerVersion, which knows no context.
-	raw, err := b.Cluster.Discovery().RESTClient().Get().AbsPath("/version").DoRaw(ctx)
+	raw, err := b.Cluster.RESTClient().Get().AbsPath("/version").DoRaw(ctx)
 	if err != nil {
 		b.note("the API server's version", err)
 		return
