@@ -269,6 +269,34 @@ func TestDeletionWaitsForTheDatabase(t *testing.T) {
 	becomes(h, true, "select dormant_since is not null from event_type")
 }
 
+// TestDeletionWithoutTheDatabasesSecret lets a tenant go that never had a database, and keeps one that had.
+func TestDeletionWithoutTheDatabasesSecret(t *testing.T) {
+	tenant := &v1alpha1.CRMTenant{}
+	mistyped := newGuest(t, "")
+	mistyped.condition(tenant, "default", v1alpha1.ReadyCondition, "False", v1alpha1.NotFoundReason("Secret"))
+	mistyped.delete(&v1alpha1.CRMTenant{}, "default")
+	mistyped.gone(tenant, "default")
+
+	server := newElsewhere(t)
+	uri := server.database(t, "lost", "createrole")
+	opened := newGuest(t, uri)
+	opened.current(&v1alpha1.CRMTenant{}, "default")
+	opened.delete(&corev1.Secret{}, "db")
+	opened.condition(tenant, "default", v1alpha1.ReadyCondition, "False", v1alpha1.NotFoundReason("Secret"))
+	if err := opened.restartOperator(); err != nil { // so that nobody remembers where the database is
+		t.Fatal(err)
+	}
+	opened.delete(&v1alpha1.CRMTenant{}, "default")
+	opened.eventually(func(g gomega.Gomega) {
+		message := opened.condition(tenant, "default", v1alpha1.ReadyCondition, "False", v1alpha1.NotFoundReason("Secret"))
+		g.Expect(message).To(gomega.ContainSubstring(v1alpha1.Finalizer))
+	})
+	opened.create(&corev1.Secret{ObjectMeta: opened.named("db"), StringData: map[string]string{"uri": uri}})
+	opened.gone(tenant, "default")
+	opened.open(uri)
+	becomes(opened, true, "select suspended from tenant")
+}
+
 func TestNamespaceEndsWithItsDatabaseAway(t *testing.T) {
 	server := newElsewhere(t)
 	h := newGuest(t, server.database(t, "gone", "createrole"))

@@ -12,7 +12,7 @@ import (
 
 // release lets a deleted tenant go. Its work is suspended, and nothing of its people is touched: servers still honour
 // who unsubscribes. When the whole namespace ends, workers and servers lose the tenant without a statement, because
-// a namespace must be able to end without its database.
+// a namespace must be able to end without its database. So does a tenant that never had one and names none that could be asked.
 func (r *Reconciler) release(ctx context.Context, pass *reconciling.Pass, object *v1alpha1.CRMTenant) error {
 	terminating, err := r.Tenants.Terminating(ctx, object.Namespace)
 	if err != nil {
@@ -20,23 +20,25 @@ func (r *Reconciler) release(ctx context.Context, pass *reconciling.Pass, object
 	}
 	// From here on no other controller can wake what goes to sleep.
 	place, known := r.Tenants.Close(ctx, object.Namespace)
-	if terminating {
-		if err := r.Handover.Withdraw(object.Spec.ID, object.Namespace); err != nil {
-			return err
-		}
-		r.forget(object.Namespace)
-		return pass.Release(ctx)
+	if !terminating && !known {
+		place, err = r.findPlace(ctx, object)
 	}
-	if !known {
-		if place, err = r.findPlace(ctx, object); err != nil {
-			return err
-		}
+	switch {
+	case terminating, reconciling.IsVerdict(err) && neverOpened(object):
+		err = r.Handover.Withdraw(object.Spec.ID, object.Namespace)
+	case err == nil:
+		err = sleep(ctx, object, place)
 	}
-	if err := sleep(ctx, object, place); err != nil {
-		return err
+	if err != nil {
+		return cannotSuspend(err)
 	}
 	r.forget(object.Namespace)
 	return pass.Release(ctx)
+}
+
+// neverOpened tells that no pass has come as far as migrating a database of this tenant's.
+func neverOpened(object *v1alpha1.CRMTenant) bool {
+	return object.Status.Database == "" && object.Status.SchemaVersion == 0
 }
 
 // forget ends what is remembered of a tenant that goes.
@@ -48,10 +50,9 @@ func (r *Reconciler) forget(namespace string) {
 func (r *Reconciler) findPlace(ctx context.Context, object *v1alpha1.CRMTenant) (tenancy.Place, error) {
 	found, err := r.gather(ctx, object)
 	if err != nil {
-		return tenancy.Place{}, cannotSuspend(err)
+		return tenancy.Place{}, err
 	}
-	place, err := planPlace(object.Spec, found)
-	return place, cannotSuspend(err)
+	return planPlace(object.Spec, found)
 }
 
 // cannotSuspend adds to what keeps us from the database how to delete the tenant all the same.
