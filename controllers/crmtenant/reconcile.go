@@ -112,11 +112,9 @@ func (r *Reconciler) prepareDatabase(ctx context.Context, object *v1alpha1.CRMTe
 	if _, err := db.CheckClaim(ctx, row.ID, row.Namespace); err != nil {
 		return nil, err
 	}
-	version, err := store.Migrate(ctx, place.URL, store.Options{Role: place.Role, ApplicationName: "tertulia-operator"})
-	if err != nil {
-		return nil, &migrationError{err}
+	if err := r.migrate(ctx, object, place); err != nil {
+		return nil, err
 	}
-	object.Status.SchemaVersion = version
 	if _, err := db.SaveTenant(ctx, row); err != nil {
 		return nil, err
 	}
@@ -124,6 +122,21 @@ func (r *Reconciler) prepareDatabase(ctx context.Context, object *v1alpha1.CRMTe
 		return nil, err
 	}
 	return db, nil
+}
+
+// migrate brings the schema up to date, which takes as long as its tables are large.
+func (r *Reconciler) migrate(ctx context.Context, object *v1alpha1.CRMTenant, place tenancy.Place) error {
+	patient, cancel := reconciling.Patiently(ctx)
+	defer cancel()
+	version, err := store.Migrate(patient, place.URL, store.Options{Role: place.Role, ApplicationName: "tertulia-operator"})
+	if err != nil {
+		return &migrationError{err}
+	}
+	object.Status.SchemaVersion = version
+	if ctx.Err() != nil { // the time of this pass is over, and the next one has nothing to migrate
+		return tryAgain(ctx.Err())
+	}
+	return nil
 }
 
 // prepareLogin gives workers and servers a login of their own, with rights of its own. A database's owner who may not

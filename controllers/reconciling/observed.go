@@ -52,11 +52,19 @@ func (r *Recorder) tell(ctx context.Context, err error) {
 	trace.SpanFromContext(ctx).SetAttributes(attribute.String("outcome", outcome))
 }
 
-// Observed makes a span of every pass over an object of a kind.
+// Observed makes a span of every pass over an object of a kind, bounds it, and gives each namespace its turn.
 func Observed(kind string, inner reconcile.Reconciler) reconcile.Reconciler {
+	turns := newTurns()
 	return reconcile.Func(func(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
+		end, ok := turns.begin(ctx, request.Namespace)
+		if !ok {
+			return ctrl.Result{RequeueAfter: turns.slowAfter}, nil
+		}
+		defer end()
 		ctx, span := tracing.Start(ctx, "reconcile "+kind, tracing.Object(kind, request.Namespace, request.Name)...)
 		defer span.End()
+		ctx, cancel := hurried(ctx, passLimit)
+		defer cancel()
 		result, err := inner.Reconcile(ctx, request)
 		if err != nil {
 			tracing.Failed(span, store.FailureReason(err))

@@ -134,6 +134,8 @@ func (p *Pass) End(ctx context.Context, err error) (ctrl.Result, error) {
 	if err == nil && p.inForce == (condition{}) && !gone(p.object) {
 		err = errNoVerdict
 	}
+	ctx, cancel := forVerdict(ctx)
+	defer cancel()
 	p.recorder.tell(ctx, err)
 	if gone(p.object) {
 		return ctrl.Result{}, err

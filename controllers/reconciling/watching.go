@@ -19,8 +19,9 @@ import (
 	"github.com/tertulia-crm/tertulia/api/v1alpha1"
 )
 
-// Options are how the queue of every kind's controller works: few workers, because most of the work is SQL, and a back-off
-// that ends at half a minute, because what failed heals by itself and people wait for it. What a controller logs says which
+// Options are how the queue of every kind's controller works: few passes at a time, because most of the work is SQL, beside
+// those that are slow (see turns), and a back-off that ends at half a minute, because what failed heals by itself and people
+// wait for it. What a controller logs says which
 // object it is about, under the keys kind, namespace and name.
 func Options(kind string) controller.Options {
 	return controller.Options{
@@ -31,7 +32,7 @@ func Options(kind string) controller.Options {
 			}
 			return log
 		},
-		MaxConcurrentReconciles: 4,
+		MaxConcurrentReconciles: workers,
 		RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[reconcile.Request](50*time.Millisecond, 30*time.Second),
 	}
 }

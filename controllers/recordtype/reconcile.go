@@ -40,7 +40,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (resul
 	if err != nil {
 		return ctrl.Result{}, err
 	}
-	columns, _, err := tenant.DB.EnsureAttributes(ctx, attributes)
+	patient, cancel := reconciling.Patiently(ctx)
+	defer cancel()
+	columns, _, err := tenant.DB.EnsureAttributes(patient, attributes)
 	if err != nil {
 		return ctrl.Result{}, explain(err)
 	}
@@ -50,7 +52,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (resul
 
 // undeclare takes the attributes out of the schema of expressions and imports. Their columns stay.
 func undeclare(ctx context.Context, tenant tenancy.Tenant) error {
-	_, _, err := tenant.DB.EnsureAttributes(ctx, nil)
+	patient, cancel := reconciling.Patiently(ctx)
+	defer cancel()
+	_, _, err := tenant.DB.EnsureAttributes(patient, nil)
 	return err
 }
 

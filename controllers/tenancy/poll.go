@@ -5,7 +5,9 @@ import (
 	"sync"
 	"time"
 
+	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/tertulia-crm/tertulia/api/v1alpha1"
 	"github.com/tertulia-crm/tertulia/internal/store"
@@ -72,8 +74,35 @@ func (r *Registry) poll(ctx context.Context, namespace string) {
 		r.Wake("CRMTenant", namespace, v1alpha1.TenantName)
 	}
 	r.compareClocks(limited, namespace, e.tenant)
+	r.wakeChanged(ctx, namespace, changes)
+}
+
+// manyChanges is from how many on a database's word about what has changed is compared with the objects that there are: it is
+// a tenant's own, may name what it likes, and all tenants share the queues.
+const manyChanges = 100
+
+// wakeChanged wakes the objects whose status shows what has changed.
+func (r *Registry) wakeChanged(ctx context.Context, namespace string, changes []store.StatusChange) {
+	if len(changes) <= manyChanges {
+		for _, change := range changes {
+			r.Wake(change.Kind, namespace, change.Name)
+		}
+		return
+	}
+	changed := make(map[store.StatusChange]bool, len(changes))
 	for _, change := range changes {
-		r.Wake(change.Kind, namespace, change.Name)
+		changed[change] = true
+	}
+	for kind, l := range r.listening() {
+		requests := []reconcile.Request{{NamespacedName: types.NamespacedName{Namespace: namespace, Name: v1alpha1.TenantName}}}
+		if l.all != nil {
+			requests = l.all(ctx, namespace)
+		}
+		for _, request := range requests {
+			if changed[store.StatusChange{Kind: kind, Name: request.Name}] {
+				l.queue.Add(request)
+			}
+		}
 	}
 }
 
