@@ -207,6 +207,33 @@ func TestEverythingThatCanBeTurnedOnIsThere(t *testing.T) {
 	}
 }
 
+// TestTheOperatorCollectsHarderBeforeItIsKilled reads what Go is told of a limit of memory, however that is written.
+func TestTheOperatorCollectsHarderBeforeItIsKilled(t *testing.T) {
+	for values, want := range map[string]string{
+		"{}":                                         "483183820",
+		"{resources: {limits: {memory: 1Gi}}}":       "966367641",
+		"{resources: {limits: {memory: 1.5G}}}":      "1350000000",
+		"{resources: {limits: {memory: 600000000}}}": "540000000",
+		"{resources: {limits: {memory: null}}}":      "",
+		"{env: [{name: GOMEMLIMIT, value: 100MiB}]}": "100MiB",
+	} {
+		file := filepath.Join(t.TempDir(), "values.yaml")
+		if err := os.WriteFile(file, []byte(values), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		deployment := typed[appsv1.Deployment](t, byKey(t, helmTemplate(t, "--values", file))["Deployment.apps tertulia-system/tertulia-operator"])
+		var told []string
+		for _, variable := range deployment.Spec.Template.Spec.Containers[0].Env {
+			if variable.Name == "GOMEMLIMIT" {
+				told = append(told, variable.Value)
+			}
+		}
+		if got := strings.Join(told, " and "); got != want {
+			t.Errorf("%s: Go is told %q, want %q", values, got, want)
+		}
+	}
+}
+
 func TestTheAlertsAreThoseOfTheConfiguration(t *testing.T) {
 	files, err := filepath.Glob(root + "/config/monitoring/rules/*.yaml")
 	if err != nil || len(files) == 0 {
