@@ -24,8 +24,9 @@ Everything stays up. Look around:
 
   The mail         %[1]s
                    Open one: the greeting, the paragraph for club members and the products follow the person.
-  In a terminal    export KUBECONFIG=%[2]s PATH=%[3]s:$PATH
+  In a terminal    export KUBECONFIG=%[2]s PATH=%[3]s:%[11]s:$PATH
                    kubectl config set-context --current --namespace %[4]s
+                   kubectl tertulia status
                    kubectl get crm
                    kubectl explain campaign.spec
 
@@ -51,5 +52,14 @@ Ctrl-C stops everything; make demo goes on where it was; make clean forgets it.`
 func (d *demo) printTour() {
 	d.show.say(tour, d.up.ready.Mailbox, d.up.ready.Kubeconfig, filepath.Dir(d.up.ready.Kubectl), namespace, standingFolder,
 		campaignName, filepath.Join(relative(d.up.merged), campaignName), d.up.ready.Worker,
-		filepath.Join(relative(d.up.merged), "again"), relative(d.up.log))
+		filepath.Join(relative(d.up.merged), "again"), relative(d.up.log), d.programs())
+}
+
+// programs is the folder of our own programs, kubectl's plugin among them.
+func (d *demo) programs() string {
+	path, err := filepath.Abs(d.program)
+	if err != nil {
+		path = d.program
+	}
+	return filepath.Dir(path)
 }

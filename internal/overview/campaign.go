@@ -1,6 +1,7 @@
 package overview
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -25,6 +26,23 @@ func planSending(c *v1alpha1.Campaign, began, now time.Time) Sending {
 	s.Rate = float64(s.Sent) / took.Seconds()
 	s.Left = time.Duration(float64(s.Pending) / s.Rate * float64(time.Second)).Round(time.Second)
 	return s
+}
+
+// planFinished lists the campaigns that are over, the newest first.
+func planFinished(objects []v1alpha1.Object) []Finished {
+	var over []Finished
+	for _, o := range objects {
+		c, ok := o.(*v1alpha1.Campaign)
+		if !ok || c.Status.Phase != v1alpha1.CampaignCompleted || c.Status.FinishedAt == nil {
+			continue
+		}
+		over = append(over, Finished{
+			Campaign: c.Name, At: c.Status.FinishedAt.UTC(), Planned: number(c.Status.Planned), Sent: number(c.Status.Sent),
+			Failed: number(c.Status.Failed), Ambiguous: number(c.Status.Ambiguous), Skipped: number(c.Status.Skipped),
+		})
+	}
+	slices.SortFunc(over, func(a, b Finished) int { return cmp.Or(b.At.Compare(a.At), cmp.Compare(a.Campaign, b.Campaign)) })
+	return over
 }
 
 func number(n *int64) int64 {

@@ -36,8 +36,10 @@ type Tenant struct {
 	SchemaVersion int64     `json:"schemaVersion,omitempty"`
 	Objects       []Kind    `json:"objects"`
 	Sending       []Sending `json:"sending,omitempty"`
-	Waiting       []Waiting `json:"waiting,omitempty"`
-	Problems      []Problem `json:"problems,omitempty"`
+	// Finished are the campaigns whose last outcome is known, the newest first.
+	Finished []Finished `json:"finished,omitempty"`
+	Waiting  []Waiting  `json:"waiting,omitempty"`
+	Problems []Problem  `json:"problems,omitempty"`
 	// Consequences counts the objects that only wait until the problems are solved.
 	Consequences int `json:"consequences,omitempty"`
 	// Hints are worth knowing, and nothing is wrong because of them.
@@ -82,6 +84,17 @@ func (s Sending) Done() float64 {
 		return 0
 	}
 	return float64(s.Planned-s.Pending) / float64(s.Planned)
+}
+
+// Finished is a campaign that is over.
+type Finished struct {
+	Campaign  string    `json:"campaign"`
+	At        time.Time `json:"at"`
+	Planned   int64     `json:"planned"`
+	Sent      int64     `json:"sent"`
+	Failed    int64     `json:"failed"`
+	Ambiguous int64     `json:"ambiguous"`
+	Skipped   int64     `json:"skipped"`
 }
 
 // Waiting is what will go on by itself, or when its author says so.

@@ -205,7 +205,10 @@ func busy(t *testing.T, namespace string) *city {
 	soon := metav1.NewTime(now.Add(74 * time.Hour))
 	c.campaign("women-s-day", false, v1alpha1.CampaignStatus{Phase: v1alpha1.CampaignScheduled, ScheduledFor: &soon}, inForce, healthy)
 	c.campaign("winter", true, v1alpha1.CampaignStatus{Phase: v1alpha1.CampaignPaused}, inForce, healthy)
-	c.campaign("autumn", false, v1alpha1.CampaignStatus{Phase: v1alpha1.CampaignCompleted}, inForce, healthy)
+	ended := metav1.NewTime(now.Add(-50 * time.Hour))
+	c.campaign("autumn", false, v1alpha1.CampaignStatus{
+		Phase: v1alpha1.CampaignCompleted, FinishedAt: &ended, Planned: count(2_089), Sent: count(1_717), Skipped: count(372), Failed: count(0), Ambiguous: count(0),
+	}, inForce, healthy)
 	return c
 }
 

@@ -94,6 +94,7 @@ func planTenant(h *home, now time.Time) Tenant {
 			t.Waiting = append(t.Waiting, w)
 		}
 	}
+	t.Finished = planFinished(h.objects)
 	slices.SortFunc(t.Waiting, sooner)
 	t.Problems, t.Hints, t.Consequences = planProblems(h.objects)
 	t.Well = len(t.Problems) == 0

@@ -19,6 +19,7 @@ type Look struct {
 const (
 	mostWaiting  = 8
 	mostProblems = 8
+	mostFinished = 3
 	mostNames    = 3
 	narrowest    = 60
 	indent       = 2
@@ -45,6 +46,7 @@ func Screen(w io.Writer, o Overview, look Look) error {
 		s.head(t, len(o.Problems) == 0 && t.Well)
 		s.runs(o, t)
 		s.sending(t)
+		s.finished(t)
 		s.waiting(t)
 		s.wrong(append(append([]Problem(nil), o.Problems...), t.Problems...), t)
 		s.unseen(append(append([]string(nil), o.Unseen...), t.Unseen...))
@@ -129,15 +131,36 @@ func (s *screen) sending(t Tenant) {
 	}
 }
 
+// finished tells of the campaigns that ended last. Older ones are what kubectl is for.
+func (s *screen) finished(t Tenant) {
+	if len(t.Finished) == 0 {
+		return
+	}
+	s.title("Sent last")
+	for _, c := range t.Finished[:min(len(t.Finished), mostFinished)] {
+		s.wrapped(indent, "", printable(fmt.Sprintf("%s: sent %s of %s · skipped %s · failed %s · ambiguous %s, %s", c.Campaign,
+			thousands(c.Sent), thousands(c.Planned), thousands(c.Skipped), thousands(c.Failed), thousands(c.Ambiguous),
+			c.At.In(zoneOf(t)).Format(dateTime))))
+	}
+}
+
+// dateTime is how a moment is written.
+const dateTime = "Mon 2006-01-02 15:04 MST"
+
+// zoneOf is the tenant's time zone; UTC where this machine does not know it.
+func zoneOf(t Tenant) *time.Location {
+	zone, err := time.LoadLocation(t.TimeZone)
+	if err != nil {
+		return time.UTC
+	}
+	return zone
+}
+
 func (s *screen) waiting(t Tenant) {
 	if len(t.Waiting) == 0 {
 		return
 	}
 	s.title("Waits")
-	zone, err := time.LoadLocation(t.TimeZone)
-	if err != nil {
-		zone = time.UTC
-	}
 	for i, w := range t.Waiting {
 		if i == mostWaiting {
 			s.line("  … and %d more: kubectl get crm -n %s", len(t.Waiting)-i, t.Namespace)
@@ -145,7 +168,7 @@ func (s *screen) waiting(t Tenant) {
 		}
 		what := w.What
 		if w.Until != nil {
-			what += " for " + w.Until.In(zone).Format("Mon 2006-01-02 15:04 MST")
+			what += " for " + w.Until.In(zoneOf(t)).Format(dateTime)
 			if left := w.Until.Sub(s.now); left > 0 {
 				what += ", in " + brief(left)
 			}
