@@ -2,6 +2,7 @@ package cli
 
 import (
 	"github.com/spf13/pflag"
+	"sigs.k8s.io/controller-runtime/pkg/metrics/filters"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 )
 
@@ -27,7 +28,7 @@ func (m *metricsFlags) register(f *pflag.FlagSet) {
 func (m *metricsFlags) options() metricsserver.Options {
 	options := metricsserver.Options{BindAddress: orOff(m.listen), SecureServing: m.secure, CertDir: m.certDir}
 	if m.secure {
-		options.FilterProvider = guardMetrics
+		options.FilterProvider = filters.WithAuthenticationAndAuthorization
 	}
 	return options
 }
