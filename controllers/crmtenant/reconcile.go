@@ -128,7 +128,9 @@ func (r *Reconciler) prepareDatabase(ctx context.Context, object *v1alpha1.CRMTe
 func (r *Reconciler) migrate(ctx context.Context, object *v1alpha1.CRMTenant, place tenancy.Place) error {
 	patient, cancel := reconciling.Patiently(ctx)
 	defer cancel()
-	version, err := store.Migrate(patient, place.URL, store.Options{Role: place.Role, ApplicationName: "tertulia-operator"})
+	version, err := store.Migrate(patient, place.URL, store.Options{
+		Role: place.Role, ApplicationName: "tertulia-operator", MaxAnswer: tenancy.MaxAnswer,
+	})
 	if err != nil {
 		return &migrationError{err}
 	}
@@ -192,7 +194,7 @@ func checkLogin(ctx context.Context, object *v1alpha1.CRMTenant, way login) erro
 	if way.password != "" {
 		return store.CheckLogin(ctx, way.url)
 	}
-	db, err := store.Open(ctx, way.url, store.Options{MaxConns: 1, ApplicationName: "tertulia-operator"})
+	db, err := store.Open(ctx, way.url, store.Options{MaxConns: 1, ApplicationName: "tertulia-operator", MaxAnswer: tenancy.MaxAnswer})
 	if err != nil {
 		return err
 	}

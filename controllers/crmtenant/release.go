@@ -74,7 +74,9 @@ func cannotSuspend(err error) error {
 
 // sleep puts everything of the tenant to sleep, if the database is there and this tenant's.
 func sleep(ctx context.Context, object *v1alpha1.CRMTenant, place tenancy.Place) error {
-	db, err := store.Open(ctx, place.URL, store.Options{Role: place.Role, MaxConns: 1, ApplicationName: "tertulia-operator"})
+	db, err := store.Open(ctx, place.URL, store.Options{
+		Role: place.Role, MaxConns: 1, ApplicationName: "tertulia-operator", MaxAnswer: tenancy.MaxAnswer,
+	})
 	if err != nil {
 		return err
 	}

@@ -44,6 +44,10 @@ const (
 	spareIdle         = time.Second
 )
 
+// MaxAnswer bounds what a tenant's database may answer to one question of the operator's, which keeps numbers and names of
+// objects there: the database may be the tenant's own, and its answers would fill the memory in which all tenants' objects are.
+const MaxAnswer = 32 << 20
+
 // Place says where a tenant's database is, for the operator.
 type Place struct {
 	URL  string
@@ -166,6 +170,7 @@ func (r *Registry) Connect(ctx context.Context, namespace string, place Place) (
 	watch := &observer{}
 	db, err := store.Open(ctx, place.URL, store.Options{
 		Observe: watch.observe, Role: place.Role, ApplicationName: "tertulia-operator", MaxConns: tenantConnections, MaxIdle: spareIdle,
+		MaxAnswer: MaxAnswer,
 	})
 	if err != nil {
 		return nil, err

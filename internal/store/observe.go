@@ -138,7 +138,7 @@ func FailureReason(err error) string {
 	case errors.Is(err, context.Canceled):
 		return "canceled"
 	case errors.As(err, &said):
-		return "SQLSTATE " + said.Code
+		return "SQLSTATE " + shown(said.Code)
 	}
 	return "other"
 }

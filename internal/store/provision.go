@@ -273,7 +273,7 @@ func refusal(err error) error {
 // CheckLogin tries whether a URL leads into its database. It returns ErrLoginRefused or ErrNoDatabase when the server
 // says no, and an error for which IsUnavailable holds when it cannot be reached.
 func CheckLogin(ctx context.Context, databaseURL string) error {
-	db, err := Open(ctx, databaseURL, Options{MaxConns: 1, ApplicationName: "tertulia-operator"})
+	db, err := Open(ctx, databaseURL, Options{MaxConns: 1, ApplicationName: "tertulia-operator", MaxAnswer: 1 << 20})
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"unicode"
 
 	"github.com/jackc/pgx/v5/pgconn"
 )
@@ -14,7 +15,7 @@ import (
 func Reason(err error) string {
 	var said *pgconn.PgError
 	if errors.As(err, &said) {
-		return said.Message
+		return shown(said.Message)
 	}
 	var network *net.OpError
 	if errors.As(err, &network) {
@@ -32,11 +33,39 @@ func Brief(err error) error {
 	switch {
 	case errors.As(err, &connect):
 		return &brief{text: strings.Replace(err.Error(), connect.Error(), Reason(connect), 1), err: err}
-	case errors.As(err, &said) && !strings.HasPrefix(said.Code, "42"):
-		told := fmt.Sprintf("PostgreSQL refused a statement: SQLSTATE %s, table %q, constraint %q", said.Code, said.TableName, said.ConstraintName)
-		return &brief{text: strings.Replace(err.Error(), said.Error(), told, 1), err: err}
+	case errors.As(err, &said):
+		return &brief{text: strings.Replace(err.Error(), said.Error(), told(said), 1), err: err}
 	}
 	return err
+}
+
+func told(said *pgconn.PgError) string {
+	if strings.HasPrefix(said.Code, "42") {
+		return fmt.Sprintf("%s: %s (SQLSTATE %s)", shown(said.Severity), shown(said.Message), shown(said.Code))
+	}
+	return fmt.Sprintf("PostgreSQL refused a statement: SQLSTATE %s, table %q, constraint %q",
+		shown(said.Code), shown(said.TableName), shown(said.ConstraintName))
+}
+
+// maxShown bounds what is repeated of a text that a server sent. PostgreSQL says less, and the server may be a stranger's.
+const maxShown = 500
+
+// shown is a server's text in one line that a log or a terminal can take.
+func shown(text string) string {
+	cut := len(text) > maxShown
+	if cut {
+		text = text[:maxShown]
+	}
+	text = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(text, ""))
+	if cut {
+		text += "…"
+	}
+	return text
 }
 
 type brief struct {

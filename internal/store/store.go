@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -41,6 +42,8 @@ type Options struct {
 	// IdleInTransaction ends the connection of a transaction that its owner has left alone for so long, because it was
 	// stopped or cut off, so that it locks nobody out; 0 keeps the server's setting.
 	IdleInTransaction time.Duration
+	// MaxAnswer bounds how many bytes the server may send in answer to one request: it may be a stranger's. 0 takes whatever comes.
+	MaxAnswer int
 	// Observe is told how every round trip ended: "" for one that was answered, else one of TroubleReasons. It may be nil.
 	Observe func(trouble string)
 }
@@ -80,6 +83,9 @@ func poolConfig(url string, o Options) (*pgxpool.Config, error) {
 	config.PingTimeout = pingTimeout
 	config.ConnConfig.ConnectTimeout = connectTimeout
 	config.ConnConfig.DialFunc = dial
+	if o.MaxAnswer > 0 {
+		config.ConnConfig.BuildFrontend = limitAnswers(o.MaxAnswer)
+	}
 	params := config.ConnConfig.RuntimeParams
 	params["search_path"] = Schema
 	params["timezone"] = "UTC"
@@ -133,7 +139,7 @@ func IsUnavailable(err error) bool {
 			"25006", "53100": // read-only, disk full
 			return true
 		}
-		return pg.Code[:2] == "08"
+		return strings.HasPrefix(pg.Code, "08")
 	}
 	var network net.Error
 	return errors.As(err, &network) || errors.As(err, &connect) || pgconn.SafeToRetry(err) ||
