@@ -91,14 +91,12 @@ func (r *Reconciler) fetchFiles(ctx context.Context, object *v1alpha1.MessageTem
 // explain tells what is wrong with a template, unless that may be only that the attributes it uses are still on their
 // way: manifests arrive in any order.
 func (r *Reconciler) explain(ctx context.Context, namespace string, db *store.DB, checked crm.Schema, wrong error) error {
-	var records v1alpha1.RecordTypeList
-	if err := r.Client.List(ctx, &records, client.InNamespace(namespace)); err != nil {
-		return fmt.Errorf("list the record types: %w", err)
+	underWay, err := reconciling.AnyUnderWay(ctx, r.Client, namespace, &v1alpha1.RecordTypeList{})
+	if err != nil {
+		return err
 	}
-	for i := range records.Items {
-		if reconciling.IsUnderWay(&records.Items[i]) {
-			return errSchemaUnderWay
-		}
+	if underWay {
+		return errSchemaUnderWay
 	}
 	// What came into force since the schema was read wakes this object: to stall on it meanwhile would be wrong, and a tool
 	// that applies manifests gives up on what stalls.

@@ -144,7 +144,7 @@ func TestWhoMayBeReliedOn(t *testing.T) {
 			if got := IsSettled(tc.object); got != tc.settled {
 				t.Errorf("settled: got %v, want %v (%s)", got, tc.settled, tc.reason)
 			}
-			if got := IsUnderWay(tc.object); got != tc.underWay {
+			if got := isUnderWay(tc.object); got != tc.underWay {
 				t.Errorf("under way: got %v, want %v (%s)", got, tc.underWay, tc.reason)
 			}
 		})

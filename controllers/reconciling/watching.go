@@ -2,10 +2,12 @@ package reconciling
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/go-logr/logr"
 	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -95,8 +97,26 @@ func IsSettled(o v1alpha1.Object) bool {
 	return a.ready && a.observed == a.generation && !a.deleted
 }
 
-// IsUnderWay tells whether another object has not come to an answer about its newest generation yet.
-func IsUnderWay(o v1alpha1.Object) bool {
+// AnyUnderWay tells whether an object of a namespace, of one of these lists' kinds, has not come to an answer yet.
+func AnyUnderWay(ctx context.Context, reader client.Reader, namespace string, lists ...client.ObjectList) (bool, error) {
+	for _, list := range lists {
+		if err := reader.List(ctx, list, client.InNamespace(namespace)); err != nil {
+			return false, fmt.Errorf("list what this object is checked against: %w", err)
+		}
+		found := false
+		err := meta.EachListItem(list, func(o runtime.Object) error {
+			found = found || isUnderWay(o.(v1alpha1.Object))
+			return nil
+		})
+		if found || err != nil {
+			return found, err
+		}
+	}
+	return false, nil
+}
+
+// isUnderWay tells whether another object has not come to an answer about its newest generation yet.
+func isUnderWay(o v1alpha1.Object) bool {
 	a := readiness(o)
 	stalled := meta.IsStatusConditionTrue(o.CommonStatus().Conditions, v1alpha1.StalledCondition)
 	return !a.deleted && (a.observed != a.generation || !a.ready && !stalled)

@@ -2,7 +2,6 @@ package segment
 
 import (
 	"context"
-	"fmt"
 	"reflect"
 
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -55,23 +54,12 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (resul
 // explain tells what is wrong with an expression, unless that may be only that what it speaks of is still on its way:
 // manifests arrive in any order.
 func (r *Reconciler) explain(ctx context.Context, namespace string, db *store.DB, checked crm.Schema, wrong error) error {
-	var records v1alpha1.RecordTypeList
-	if err := r.Client.List(ctx, &records, client.InNamespace(namespace)); err != nil {
-		return fmt.Errorf("list the record types: %w", err)
+	underWay, err := reconciling.AnyUnderWay(ctx, r.Client, namespace, &v1alpha1.RecordTypeList{}, &v1alpha1.EventTypeList{})
+	if err != nil {
+		return err
 	}
-	for i := range records.Items {
-		if reconciling.IsUnderWay(&records.Items[i]) {
-			return errSchemaUnderWay
-		}
-	}
-	var events v1alpha1.EventTypeList
-	if err := r.Client.List(ctx, &events, client.InNamespace(namespace)); err != nil {
-		return fmt.Errorf("list the event types: %w", err)
-	}
-	for i := range events.Items {
-		if reconciling.IsUnderWay(&events.Items[i]) {
-			return errSchemaUnderWay
-		}
+	if underWay {
+		return errSchemaUnderWay
 	}
 	// What came into force since the schema was read wakes this object: to stall on it meanwhile would be wrong, and a tool
 	// that applies manifests gives up on what stalls.
