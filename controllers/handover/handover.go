@@ -42,6 +42,9 @@ type Keeper struct {
 // tenant is what is remembered of a namespace between writes.
 type tenant struct {
 	mu sync.Mutex // held while the Secret is read, planned and written
+	// said is what the tenant's own controller has said last, without logins; nil before it did. The Secret is in a namespace
+	// whose people may write it: of who the tenant is, and where its database, it is not believed.
+	said *credentials.Tenant
 	// spoken holds what channels have said since this operator began, so that a Secret that is lost is made whole again.
 	spoken map[string]*credentials.Channel
 	// known is the Secret as it was last read or written; nil for none. It is good while the API server's is of its version.
@@ -79,6 +82,7 @@ func (k *Keeper) SaveTenant(ctx context.Context, owner *v1alpha1.CRMTenant, said
 		return credentials.Tenant{}, err
 	}
 	maps.DeleteFunc(t.spoken, func(name string, _ *credentials.Channel) bool { return !slices.Contains(channels, name) })
+	t.said = &said
 	planned := planTenant(said, present.Channels, t.spoken, channels)
 	t.copied = "" // a directory that was lost is made anew with its tenant
 	written, err := k.Save(ctx, owner, secret, SecretName, planned.Files())
@@ -96,7 +100,7 @@ func (k *Keeper) SaveLogin(ctx context.Context, namespace, channel string, login
 		return err
 	}
 	present, err := parse(secret)
-	if err == nil && !isOurs(secret) {
+	if err == nil && (!isOurs(secret) || t.said == nil) {
 		err = credentials.ErrIncomplete
 	}
 	switch {
@@ -108,7 +112,7 @@ func (k *Keeper) SaveLogin(ctx context.Context, namespace, channel string, login
 	case err != nil:
 		return err
 	}
-	written, err := k.update(ctx, secret, bytesOf(planLogin(present, channel, login).Files()))
+	written, err := k.update(ctx, secret, bytesOf(planLogin(*t.said, present.Channels, channel, login).Files()))
 	_, err = k.remember(t, written, err)
 	return err
 }

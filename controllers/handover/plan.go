@@ -24,13 +24,14 @@ func planTenant(said credentials.Tenant, present map[string]credentials.Channel,
 	return said
 }
 
-// planLogin is what is present with another login of one channel; nil is none.
-func planLogin(present credentials.Tenant, channel string, login *credentials.Channel) credentials.Tenant {
-	present.Channels = maps.Clone(present.Channels)
+// planLogin is what the tenant's controller has said, with the logins that are present but for another one of one channel; nil
+// is none.
+func planLogin(said credentials.Tenant, present map[string]credentials.Channel, channel string, login *credentials.Channel) credentials.Tenant {
+	said.Channels = maps.Clone(present)
 	if login == nil {
-		delete(present.Channels, channel)
+		delete(said.Channels, channel)
 	} else {
-		present.Channels[channel] = *login
+		said.Channels[channel] = *login
 	}
-	return present
+	return said
 }

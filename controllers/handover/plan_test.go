@@ -46,7 +46,7 @@ func TestPlanTenant(t *testing.T) {
 }
 
 func TestPlanLoginTouchesNobodyElses(t *testing.T) {
-	present := credentials.Tenant{ID: "velo", Channels: map[string]credentials.Channel{"news": login("before"), "other": login("stays")}}
+	present := map[string]credentials.Channel{"news": login("before"), "other": login("stays")}
 	rotated := login("rotated")
 	for name, tc := range map[string]struct {
 		login *credentials.Channel
@@ -55,12 +55,12 @@ func TestPlanLoginTouchesNobodyElses(t *testing.T) {
 		"rotated":    {&rotated, map[string]credentials.Channel{"news": rotated, "other": login("stays")}},
 		"taken back": {nil, map[string]credentials.Channel{"other": login("stays")}},
 	} {
-		got := planLogin(present, "news", tc.login)
+		got := planLogin(credentials.Tenant{ID: "velo"}, present, "news", tc.login)
 		if diff := cmp.Diff(credentials.Tenant{ID: "velo", Channels: tc.want}, got); diff != "" {
 			t.Errorf("%s: -want +got:\n%s", name, diff)
 		}
 	}
-	if present.Channels["news"] != login("before") {
+	if present["news"] != login("before") {
 		t.Error("what is present was changed by planning")
 	}
 }
