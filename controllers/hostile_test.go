@@ -24,4 +24,9 @@ func TestADatabaseThatHangsHoldsUpNobodyElse(t *testing.T) {
 	}
 	other.create(other.segment("all", "true"))
 	becomes(other, true, "select exists (select from segment where name = 'all')")
+	if err := tx.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	// Those that were put off have their turn.
+	becomes(hanging, 40, "select count(*)::int from segment")
 }
