@@ -14,9 +14,6 @@ import (
 	"github.com/tertulia-crm/tertulia/api/v1alpha1"
 )
 
-// kindCount is how many kinds the API server must serve before any controller can begin.
-const kindCount = 7
-
 // AwaitKinds returns when the API server serves every kind. CustomResourceDefinitions are often applied a moment after
 // the operator, or established a moment before they are served.
 func AwaitKinds(ctx context.Context, config *rest.Config) error {
@@ -36,11 +33,11 @@ func AwaitKinds(ctx context.Context, config *rest.Config) error {
 				kinds[resource.Kind] = true
 			}
 		}
-		if len(kinds) < kindCount && !told {
+		if len(kinds) < len(lists) && !told {
 			log.Info("Waiting for the CustomResourceDefinitions of " + v1alpha1.GroupVersion.Group)
 			told = true
 		}
-		return len(kinds) >= kindCount, nil
+		return len(kinds) >= len(lists), nil
 	})
 	return err
 }

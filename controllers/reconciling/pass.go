@@ -60,9 +60,6 @@ func (p *Pass) InForce(message string) {
 	}
 }
 
-// InForceAs is InForce with a reason of its own.
-func (p *Pass) InForceAs(reason, message string) { p.inForce = condition{reason, message} }
-
 // Healthy says how the work that the object asks for is going.
 func (p *Pass) Healthy(healthy bool, reason, message string) {
 	status := metav1.ConditionFalse

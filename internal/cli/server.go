@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
-	"runtime/debug"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -33,9 +31,7 @@ func NewServerCommand() *cobra.Command {
 			if len(roots)+len(dirs) == 0 {
 				return errors.New("give --tenants or --tenant-dir: without a tenant there is nothing to serve")
 			}
-			if os.Getenv("GOGC") == "" {
-				debug.SetGCPercent(50) // imports make garbage fast; memory is dearer here than the collector's time
-			}
+			collectEarly()
 			ctx, stop, err := telling.begin(cmd.Context(), serverComponent, cmd.ErrOrStderr())
 			if err != nil {
 				return err
