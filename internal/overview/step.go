@@ -9,9 +9,10 @@ import (
 // steps tell what to do next about a reason, beside what the condition's message says. <ns> and <name> stand for the
 // object's. A reason that is not here has a message that says all there is to say.
 var steps = map[string]string{
-	v1alpha1.InvalidSpecReason:          "Correct the manifest and apply it.",
-	v1alpha1.DatabaseDownReason:         "Look whether PostgreSQL runs and whether the operator may connect to it. What waits goes on when it is back.",
-	v1alpha1.DatabaseReadOnlyReason:     "See why: show default_transaction_read_only; select pg_is_in_recovery(). After a failover the address must lead to the new primary.",
+	v1alpha1.InvalidSpecReason:  "Correct the manifest and apply it.",
+	v1alpha1.DatabaseDownReason: "Look whether PostgreSQL runs and whether the operator may connect to it. What waits goes on when it is back.",
+	v1alpha1.DatabaseReadOnlyReason: "See why: show default_transaction_read_only; select pg_is_in_recovery(). " +
+		"After a failover the address must lead to the new primary.",
 	v1alpha1.DatabaseDiskFullReason:     "Give the database's server room. What waits goes on when it has some.",
 	v1alpha1.DatabaseRefusedReason:      "Correct the Secret that spec.database.secretRef names, or the role's password in PostgreSQL.",
 	v1alpha1.InvalidDatabaseURLReason:   "Correct the Secret that spec.database.secretRef names.",
