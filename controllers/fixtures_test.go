@@ -1,7 +1,6 @@
 package controllers_test
 
 import (
-	"bytes"
 	"context"
 	"testing"
 	"time"
@@ -24,15 +23,6 @@ import (
 
 // patience is how long a test waits for what should take well under a second.
 const patience = 30 * time.Second
-
-func firstDocument(text []byte) []byte {
-	for document := range bytes.SplitSeq(text, []byte("\n---\n")) {
-		if len(bytes.TrimSpace(bytes.TrimPrefix(document, []byte("---")))) > 0 {
-			return document
-		}
-	}
-	return nil
-}
 
 // home is a namespace with a tenant in force.
 type home struct {

@@ -115,7 +115,7 @@ type footprint struct {
 
 func (h *home) footprint() footprint {
 	h.t.Helper()
-	return footprint{h.written(h.namespace).Load(), ask[int64](h, "select pg_snapshot_xmax(pg_current_snapshot())::text::bigint")}
+	return footprint{h.writes.In(h.namespace).Load(), ask[int64](h, "select pg_snapshot_xmax(pg_current_snapshot())::text::bigint")}
 }
 
 func TestSteadyStateWritesNothing(t *testing.T) {

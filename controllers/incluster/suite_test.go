@@ -3,39 +3,26 @@
 package incluster_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
-	"k8s.io/klog/v2/textlogger"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	ctrlconfig "sigs.k8s.io/controller-runtime/pkg/config"
-	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
-	"sigs.k8s.io/yaml"
 
-	"github.com/tertulia-crm/tertulia/api/v1alpha1"
 	"github.com/tertulia-crm/tertulia/controllers"
 	"github.com/tertulia-crm/tertulia/controllers/crmtenant"
 	"github.com/tertulia-crm/tertulia/controllers/metricstoken"
+	"github.com/tertulia-crm/tertulia/controllers/operatortest"
 	"github.com/tertulia-crm/tertulia/controllers/tenancy"
 	"github.com/tertulia-crm/tertulia/internal/local/controlplanetest"
 	"github.com/tertulia-crm/tertulia/internal/local/postgres"
@@ -52,12 +39,11 @@ const operatorNamespace = "tertulia-system"
 // no others.
 type world struct {
 	config   *rest.Config
-	scheme   *runtime.Scheme
 	api      client.Client // as an administrator
 	server   *postgres.Server
 	cluster  *store.Cluster
 	tenants  *tenancy.Registry
-	writes   sync.Map // by namespace, an *atomic.Int64
+	writes   operatortest.Writes
 	stop     context.CancelFunc
 	finished chan error
 }
@@ -102,13 +88,8 @@ func inWorld(t *testing.T) *world {
 }
 
 func startWorld(config *rest.Config) (*world, error) {
-	ctrl.SetLogger(testLogger())
-	scheme := runtime.NewScheme()
-	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
-		return nil, err
-	}
-	config.QPS, config.Burst = 500, 1000
-	api, err := client.New(config, client.Options{Scheme: scheme})
+	ctrl.SetLogger(operatortest.Logger("CONTROLLERS_LOG"))
+	api, err := operatortest.Client(operatortest.Quick(config))
 	if err != nil {
 		return nil, err
 	}
@@ -117,7 +98,7 @@ func startWorld(config *rest.Config) (*world, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
-	w := &world{config: config, scheme: scheme, api: api, finished: make(chan error, 1)}
+	w := &world{config: config, api: api, finished: make(chan error, 1)}
 	// Autovacuum writes by itself; a test counts what we write.
 	w.server, err = postgres.Start(ctx, postgres.Options{Dir: filepath.Join(shared.dir, "data"), Settings: map[string]string{"autovacuum": "off"}})
 	if err != nil {
@@ -129,7 +110,7 @@ func startWorld(config *rest.Config) (*world, error) {
 	if err := api.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: operatorNamespace}}); err != nil {
 		return nil, err
 	}
-	if err := grantOperator(ctx, api); err != nil {
+	if err := operatortest.Grant(ctx, api, "../../config/rbac/role.yaml", operatorNamespace); err != nil {
 		return nil, err
 	}
 	if err := controllers.AwaitKinds(ctx, config); err != nil {
@@ -138,60 +119,10 @@ func startWorld(config *rest.Config) (*world, error) {
 	return w, w.startOperator(crmtenant.Workloads{Image: image})
 }
 
-const operatorUser = "operator-under-test"
-
-// grantOperator binds the generated roles to the user as whom the operator acts.
-func grantOperator(ctx context.Context, api client.Client) error {
-	text, err := os.ReadFile("../../config/rbac/role.yaml")
-	if err != nil {
-		return err
-	}
-	subjects := []rbacv1.Subject{{Kind: rbacv1.UserKind, APIGroup: rbacv1.GroupName, Name: operatorUser}}
-	for document := range bytes.SplitSeq(text, []byte("\n---\n")) {
-		var kind metav1.TypeMeta
-		if err := yaml.Unmarshal(document, &kind); err != nil {
-			return err
-		}
-		var role, binding client.Object
-		switch kind.Kind {
-		case "ClusterRole":
-			role = &rbacv1.ClusterRole{}
-			binding = &rbacv1.ClusterRoleBinding{
-				ObjectMeta: metav1.ObjectMeta{Name: operatorUser}, Subjects: subjects,
-				RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: "tertulia-operator"},
-			}
-		case "Role":
-			role = &rbacv1.Role{}
-			binding = &rbacv1.RoleBinding{
-				ObjectMeta: metav1.ObjectMeta{Namespace: operatorNamespace, Name: operatorUser}, Subjects: subjects,
-				RoleRef: rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: "tertulia-operator"},
-			}
-		default:
-			continue
-		}
-		if err := yaml.Unmarshal(document, role); err != nil {
-			return err
-		}
-		if err := errors.Join(api.Create(ctx, role), api.Create(ctx, binding)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // startOperator runs an operator that runs tenants in this way.
 func (w *world) startOperator(workloads crmtenant.Workloads) error {
-	config := rest.CopyConfig(w.config)
-	config.Impersonate = rest.ImpersonationConfig{UserName: operatorUser}
-	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return countingTransport{next, w} })
-	yes := true
-	mgr, err := ctrl.NewManager(config, ctrl.Options{
-		Scheme:     w.scheme,
-		Cache:      cache.Options{ByObject: controllers.Cached()},
-		Client:     client.Options{Cache: &client.CacheOptions{EnableReadYourWritesConsistency: &yes}},
-		Metrics:    metricsserver.Options{BindAddress: "0"},
-		Controller: ctrlconfig.Controller{SkipNameValidation: &yes}, // an operator that begins again has the same controllers
-	})
+	config := w.writes.Acting(w.config)
+	mgr, err := operatortest.Manager(config)
 	if err != nil {
 		return err
 	}
@@ -222,39 +153,4 @@ func (w *world) replaceOperator(t *testing.T, workloads crmtenant.Workloads) {
 	if err := w.startOperator(workloads); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// countingTransport counts the requests that change something in a namespace.
-type countingTransport struct {
-	next  http.RoundTripper
-	world *world
-}
-
-// RoundTrip implements http.RoundTripper.
-func (c countingTransport) RoundTrip(r *http.Request) (*http.Response, error) {
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		c.world.written(namespaceOf(r.URL.Path)).Add(1)
-	}
-	return c.next.RoundTrip(r)
-}
-
-// written counts the operator's writes in a namespace.
-func (w *world) written(namespace string) *atomic.Int64 {
-	counter, _ := w.writes.LoadOrStore(namespace, &atomic.Int64{})
-	return counter.(*atomic.Int64)
-}
-
-// namespaceOf is the namespace in a path such as /apis/crm.tertulia.dev/v1alpha1/namespaces/velo/segments/all/status.
-func namespaceOf(path string) string {
-	_, rest, _ := strings.Cut(path, "/namespaces/")
-	namespace, _, _ := strings.Cut(rest, "/")
-	return namespace
-}
-
-// testLogger is silent unless CONTROLLERS_LOG is set.
-func testLogger() logr.Logger {
-	if os.Getenv("CONTROLLERS_LOG") == "" {
-		return logr.Discard()
-	}
-	return textlogger.NewLogger(textlogger.NewConfig(textlogger.Verbosity(1)))
 }

@@ -97,8 +97,8 @@ func TestSettledTenantsCostNoWrites(t *testing.T) {
 		var count int64
 		// Events are sent in the background and come after the status that they tell of.
 		h.eventually(func(g gomega.Gomega) {
-			count = h.written(h.namespace).Load()
-			g.Consistently(h.written(h.namespace).Load).WithTimeout(700 * time.Millisecond).Should(gomega.Equal(count))
+			count = h.writes.In(h.namespace).Load()
+			g.Consistently(h.writes.In(h.namespace).Load).WithTimeout(700 * time.Millisecond).Should(gomega.Equal(count))
 		})
 		return count
 	}

@@ -12,18 +12,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/go-logr/logr"
-	"k8s.io/apimachinery/pkg/runtime"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
-	"k8s.io/klog/v2/textlogger"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	ctrlconfig "sigs.k8s.io/controller-runtime/pkg/config"
-	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
-	"github.com/tertulia-crm/tertulia/api/v1alpha1"
 	"github.com/tertulia-crm/tertulia/controllers"
+	"github.com/tertulia-crm/tertulia/controllers/operatortest"
 	"github.com/tertulia-crm/tertulia/internal/cli"
 	"github.com/tertulia-crm/tertulia/internal/credentials"
 	"github.com/tertulia-crm/tertulia/internal/local/controlplanetest"
@@ -36,7 +30,6 @@ const patience = 60 * time.Second
 // world is an operator over an API server, and an HTTP server for all of its tenants.
 type world struct {
 	config *rest.Config
-	scheme *runtime.Scheme
 	api    client.Client
 	root   string // of the tenant directories
 	http   string // URL of the HTTP server
@@ -53,7 +46,7 @@ var shared struct {
 }
 
 func TestMain(m *testing.M) {
-	ctrl.SetLogger(testLogger())
+	ctrl.SetLogger(operatortest.Logger("DRILL_LOG"))
 	code := m.Run()
 	var err error
 	if shared.world != nil {
@@ -64,14 +57,6 @@ func TestMain(m *testing.M) {
 		code = max(code, 1)
 	}
 	os.Exit(code)
-}
-
-// testLogger is silent unless DRILL_LOG is set.
-func testLogger() logr.Logger {
-	if os.Getenv("DRILL_LOG") == "" {
-		return logr.Discard()
-	}
-	return textlogger.NewLogger(textlogger.NewConfig())
 }
 
 // inWorld is the world that the drills of this package share.
@@ -90,13 +75,9 @@ func inWorld(t *testing.T) *world {
 }
 
 func newWorld(config *rest.Config, root string) (*world, error) {
-	w := &world{config: config, scheme: runtime.NewScheme(), root: root}
-	if err := errors.Join(clientgoscheme.AddToScheme(w.scheme), v1alpha1.AddToScheme(w.scheme)); err != nil {
-		return nil, err
-	}
-	config.QPS, config.Burst = 500, 1000
+	w := &world{config: operatortest.Quick(config), root: root}
 	var err error
-	if w.api, err = client.New(config, client.Options{Scheme: w.scheme}); err != nil {
+	if w.api, err = operatortest.Client(config); err != nil {
 		return nil, err
 	}
 	if err := w.serve(); err != nil {
@@ -130,11 +111,7 @@ func (w *world) startOperator() error {
 	if err := controllers.AwaitKinds(limited, w.config); err != nil {
 		return err
 	}
-	yes := true
-	mgr, err := ctrl.NewManager(rest.CopyConfig(w.config), ctrl.Options{
-		Scheme: w.scheme, Client: client.Options{Cache: &client.CacheOptions{EnableReadYourWritesConsistency: &yes}},
-		Metrics: metricsserver.Options{BindAddress: "0"}, Controller: ctrlconfig.Controller{SkipNameValidation: &yes},
-	})
+	mgr, err := operatortest.Manager(rest.CopyConfig(w.config))
 	if err != nil {
 		return err
 	}

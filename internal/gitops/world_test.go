@@ -15,17 +15,11 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
-	"k8s.io/apimachinery/pkg/runtime"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
-	"k8s.io/client-go/rest"
-	"k8s.io/klog/v2/textlogger"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	ctrlconfig "sigs.k8s.io/controller-runtime/pkg/config"
-	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
-	"github.com/tertulia-crm/tertulia/api/v1alpha1"
 	"github.com/tertulia-crm/tertulia/controllers"
+	"github.com/tertulia-crm/tertulia/controllers/operatortest"
 	"github.com/tertulia-crm/tertulia/internal/campaign"
 	"github.com/tertulia-crm/tertulia/internal/credentials"
 	"github.com/tertulia-crm/tertulia/internal/local/controlplane"
@@ -38,7 +32,6 @@ import (
 // world is what the tests share: an API server, a PostgreSQL, one operator and one worker of all tenants.
 type world struct {
 	plane   *controlplane.ControlPlane
-	scheme  *runtime.Scheme
 	api     client.Client // as an administrator
 	server  *postgres.Server
 	cluster *store.Cluster
@@ -97,11 +90,9 @@ func inWorld(t *testing.T) *world {
 }
 
 func startWorld(plane *controlplane.ControlPlane) (*world, error) {
-	ctrl.SetLogger(testLogger())
-	w := &world{plane: plane, scheme: runtime.NewScheme(), ended: make(chan error, 2)}
-	if err := errors.Join(clientgoscheme.AddToScheme(w.scheme), v1alpha1.AddToScheme(w.scheme)); err != nil {
-		return nil, err
-	}
+	log := operatortest.Logger("GITOPS_LOG")
+	ctrl.SetLogger(log)
+	w := &world{plane: plane, ended: make(chan error, 2)}
 	var err error
 	if shared.dir, err = os.MkdirTemp("", "tertulia-gitops-"); err != nil {
 		return nil, err
@@ -110,8 +101,8 @@ func startWorld(plane *controlplane.ControlPlane) (*world, error) {
 	if err := os.MkdirAll(w.tenants, 0o700); err != nil {
 		return nil, err
 	}
-	config := quick(plane.Config())
-	if w.api, err = client.New(config, client.Options{Scheme: w.scheme}); err != nil {
+	config := operatortest.Quick(plane.Config())
+	if w.api, err = operatortest.Client(config); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
@@ -126,25 +117,14 @@ func startWorld(plane *controlplane.ControlPlane) (*world, error) {
 		return nil, err
 	}
 	var running context.Context
-	running, w.stop = context.WithCancel(logr.NewContext(context.Background(), testLogger()))
+	running, w.stop = context.WithCancel(logr.NewContext(context.Background(), log))
 	return w, errors.Join(w.startOperator(running), w.startWorker(running))
 }
 
-func quick(config *rest.Config) *rest.Config {
-	config.QPS, config.Burst = 500, 1000
-	return config
-}
-
 func (w *world) startOperator(ctx context.Context) error {
-	config := quick(w.plane.Config())
+	config := operatortest.Quick(w.plane.Config())
 	config.UserAgent = operatorManager
-	yes := true
-	mgr, err := ctrl.NewManager(config, ctrl.Options{
-		Scheme:     w.scheme,
-		Client:     client.Options{Cache: &client.CacheOptions{EnableReadYourWritesConsistency: &yes}},
-		Metrics:    metricsserver.Options{BindAddress: "0"},
-		Controller: ctrlconfig.Controller{SkipNameValidation: &yes},
-	})
+	mgr, err := operatortest.Manager(config)
 	if err != nil {
 		return err
 	}
@@ -170,14 +150,6 @@ func (w *world) startWorker(ctx context.Context) error {
 	}
 	w.running.Go(func() { w.ended <- worker.Run(ctx) })
 	return nil
-}
-
-// testLogger is silent unless GITOPS_LOG is set.
-func testLogger() logr.Logger {
-	if os.Getenv("GITOPS_LOG") == "" {
-		return logr.Discard()
-	}
-	return textlogger.NewLogger(textlogger.NewConfig(textlogger.Verbosity(1)))
 }
 
 // program builds a Go program once for all tests and returns its path.
