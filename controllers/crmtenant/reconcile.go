@@ -169,12 +169,8 @@ func (r *Reconciler) prepareLogin(
 				return login{}, err
 			}
 		}
-		err := r.ensureLogin(ctx, place, db, way)
-		if errors.Is(err, store.ErrMayNotCreateRoles) {
-			return login{url: place.URL, role: owner}, nil
-		}
-		if err != nil {
-			return login{}, err
+		if way, err = r.ensureLogin(ctx, place, db, way); err != nil || way.role == owner {
+			return way, err
 		}
 		if place.Role == "" { // only now is it known that the role can be made
 			if err := r.tell(ctx, object, told, way); err != nil {
@@ -209,16 +205,29 @@ func checkLogin(ctx context.Context, object *v1alpha1.CRMTenant, way login) erro
 	return err
 }
 
-// ensureLogin makes the login work. One that works already is left alone, so that a settled tenant costs no write.
-func (r *Reconciler) ensureLogin(ctx context.Context, place tenancy.Place, db *store.DB, way login) error {
+// ensureLogin makes the login work, and returns what does. One that works already is left alone, so that a settled tenant costs
+// no write. The owner of a database that was brought shares its login where it may not create roles; that of the default
+// cluster opens every tenant's database, and is handed to none.
+func (r *Reconciler) ensureLogin(ctx context.Context, place tenancy.Place, db *store.DB, way login) (login, error) {
 	err := store.CheckLogin(ctx, way.url)
-	if !errors.Is(err, store.ErrLoginRefused) {
-		return err
+	if err == nil || !errors.Is(err, store.ErrLoginRefused) {
+		return way, err
 	}
 	if place.Role != "" {
-		return r.Cluster.EnsureLogin(ctx, way.role, way.password)
+		err := r.Cluster.EnsureLogin(ctx, way.role, way.password)
+		if errors.Is(err, store.ErrMayNotCreateRoles) {
+			err = &reconciling.Failed{
+				Reason: v1alpha1.DatabaseRefusedReason, Message: "The operator's login on its default cluster may not create roles: grant it CREATEROLE.", Err: err,
+			}
+		}
+		return way, err
 	}
-	return db.EnsureLogin(ctx, way.role, way.password)
+	err = db.EnsureLogin(ctx, way.role, way.password)
+	if !errors.Is(err, store.ErrMayNotCreateRoles) {
+		return way, err
+	}
+	owner, err := store.LoginOf(place.URL)
+	return login{url: place.URL, role: owner}, err
 }
 
 // ensureAdmin keeps the administrator's token in its Secret, and its hash in the database.
