@@ -217,7 +217,8 @@ func (r *Reconciler) ensureLogin(ctx context.Context, place tenancy.Place, db *s
 		err := r.Cluster.EnsureLogin(ctx, way.role, way.password)
 		if errors.Is(err, store.ErrMayNotCreateRoles) {
 			err = &reconciling.Failed{
-				Reason: v1alpha1.DatabaseRefusedReason, Message: "The operator's login on its default cluster may not create roles: grant it CREATEROLE.", Err: err,
+				Reason:  v1alpha1.DatabaseRefusedReason,
+				Message: "The operator's login on its default cluster may not create roles: grant it CREATEROLE.", Err: err,
 			}
 		}
 		return way, err

@@ -1,6 +1,7 @@
 // Package metricstoken keeps the token with which a platform scrapes the metrics of all tenants' workers and servers. It
-// stands in a Secret of the operator's own namespace, where Prometheus reads it; tenants are given only its hash, so that none
-// of them can scrape another.
+// stands in a Secret of the operator's own namespace, where Prometheus reads it; tenants are given only its hash. Prometheus
+// bears it to every pod with the labels of a worker or a server, so that a tenant who may make pods can learn it: what keeps
+// tenants from scraping each other for sure is the NetworkPolicy of each.
 package metricstoken
 
 import (
