@@ -36,7 +36,8 @@ var examples = map[string]map[string]example{
 	"TertuliaTenantQuarantined": {
 		"quarantined": {
 			`tertulia_tenant_condition{object_namespace="velo", tenant="velo", condition="Quarantined", status="True", reason="LedgerBehind"} 1x5`,
-			5 * time.Minute, []string{`object_namespace="velo", tenant="velo"`},
+			5 * time.Minute,
+			[]string{`object_namespace="velo", tenant="velo"`},
 		},
 		"permitted": {
 			`tertulia_tenant_condition{object_namespace="velo", tenant="velo", condition="Quarantined", status="False", reason="Permitted"} 1x5`,
@@ -147,16 +148,20 @@ var examples = map[string]map[string]example{
 	},
 	"TertuliaVersionSkew": {
 		"an operator that was rolled back": {
-			`tertulia_kind_unknown_fields{kind="Campaign", pod="a"} 0x4 3x50`, 50 * time.Minute, []string{`kind="Campaign"`}},
+			`tertulia_kind_unknown_fields{kind="Campaign", pod="a"} 0x4 3x50`, 50 * time.Minute, []string{`kind="Campaign"`},
+		},
 		"definitions that were not upgraded": {
-			`tertulia_kind_missing_fields{kind="Campaign", pod="a"} 2x50`, 50 * time.Minute, []string{`kind="Campaign"`}},
+			`tertulia_kind_missing_fields{kind="Campaign", pod="a"} 2x50`, 50 * time.Minute, []string{`kind="Campaign"`},
+		},
 		"an upgrade that goes on": {
-			`tertulia_kind_unknown_fields{kind="Campaign", pod="a"} 0x4 3x10 0x40`, 50 * time.Minute, nil},
+			`tertulia_kind_unknown_fields{kind="Campaign", pod="a"} 0x4 3x10 0x40`, 50 * time.Minute, nil,
+		},
 	},
 	"TertuliaTenantNotReady": {
 		"it stays so": {
 			`tertulia_tenant_condition{object_namespace="velo", tenant="velo", condition="Ready", status="False", reason="MigrationFailed"} 1x20`,
-			20 * time.Minute, []string{`object_namespace="velo", reason="MigrationFailed", tenant="velo"`},
+			20 * time.Minute,
+			[]string{`object_namespace="velo", reason="MigrationFailed", tenant="velo"`},
 		},
 		"another condition is False": {
 			`tertulia_tenant_condition{object_namespace="velo", tenant="velo", condition="RuntimeRole", status="False", reason="OwnerRuns"} 1x20`,
@@ -169,7 +174,8 @@ var examples = map[string]map[string]example{
 	"TertuliaWorkersMissing": {
 		"the image cannot be pulled": {
 			`tertulia_tenant_condition{object_namespace="velo", tenant="velo", condition="WorkloadsReady", status="False", reason="ImageCannotBePulled"} 1x20`,
-			20 * time.Minute, []string{`object_namespace="velo", reason="ImageCannotBePulled", tenant="velo"`},
+			20 * time.Minute,
+			[]string{`object_namespace="velo", reason="ImageCannotBePulled", tenant="velo"`},
 		},
 		"a rollout": {`
 			tertulia_tenant_condition{object_namespace="velo", tenant="velo", condition="WorkloadsReady", status="False", reason="RollingOut"} 1x5 _x15
@@ -182,7 +188,8 @@ var examples = map[string]map[string]example{
 	"TertuliaCredentialsNotInUse": {
 		"for long": {
 			`tertulia_tenant_condition{object_namespace="velo", tenant="velo", condition="WorkloadsReady", status="False", reason="CredentialsNotYetInUse"} 1x40`,
-			40 * time.Minute, []string{`object_namespace="velo", tenant="velo"`},
+			40 * time.Minute,
+			[]string{`object_namespace="velo", tenant="velo"`},
 		},
 		"as long as a kubelet takes": {
 			`tertulia_tenant_condition{object_namespace="velo", tenant="velo", condition="WorkloadsReady", status="False", reason="CredentialsNotYetInUse"} 1x3 _x37`,
