@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/rest"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -84,9 +85,14 @@ func Setup(mgr ctrl.Manager, o Options) (*tenancy.Registry, error) {
 	return tenants, nil
 }
 
+// skewTimeout bounds a look at what the API server publishes: some hundred kilobytes.
+const skewTimeout = 10 * time.Second
+
 // watchSkew has the API server's kinds compared with those that this program was made with.
 func watchSkew(mgr ctrl.Manager, told *Metrics) error {
-	server, err := discovery.NewDiscoveryClientForConfigAndClient(mgr.GetConfig(), mgr.GetHTTPClient())
+	config := rest.CopyConfig(mgr.GetConfig())
+	config.Timeout = skewTimeout // its requests know of no context, and must not hold up who stops
+	server, err := discovery.NewDiscoveryClientForConfig(config)
 	if err != nil {
 		return fmt.Errorf("make a client for discovery: %w", err)
 	}

@@ -13,6 +13,7 @@ import (
 	policyv1 "k8s.io/api/policy/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
@@ -60,6 +61,7 @@ func (r *Reconciler) runWorkloads(ctx context.Context, pass *reconciling.Pass, o
 		pass.WithoutCondition(v1alpha1.WorkloadsReadyCondition)
 		return nil
 	}
+	before := meta.FindStatusCondition(object.Status.Conditions, v1alpha1.WorkloadsReadyCondition).DeepCopy()
 	var applied error
 	if settled {
 		applied = r.applyWorkloads(ctx, object)
@@ -76,7 +78,7 @@ func (r *Reconciler) runWorkloads(ctx context.Context, pass *reconciling.Pass, o
 	}
 	pass.Condition(v1alpha1.WorkloadsReadyCondition, metav1.ConditionFalse, refused.reason, refused.message)
 	pass.LookAgainAfter(refusedWait)
-	if refused.err != nil {
+	if refused.err != nil && (before == nil || before.Reason != refused.reason) { // once, not at every try
 		ctrl.LoggerFrom(ctx).Error(refused.err, "The cluster refuses what runs a tenant")
 	}
 	return nil

@@ -247,9 +247,6 @@ func notReady(node *corev1.Node, since time.Time) string {
 // ControlPlane is the one that the node belongs to. It stops with the node.
 func (n *Node) ControlPlane() *controlplane.ControlPlane { return n.plane }
 
-// Logs is the folder of the programs' logs.
-func (n *Node) Logs() string { return n.dir.logs() }
-
 // Rejoin restarts what remembers the cluster's objects and registers the node again, after etcd was wiped: the controller
 // manager, scheduler, kubelet and proxy. Containers run on until the kubelet finds that nobody asks for them.
 func (n *Node) Rejoin(ctx context.Context) error {
