@@ -3,7 +3,6 @@ package controllers_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"sync"
@@ -49,12 +48,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asOperator) != "" {
 		os.Exit(runAsOperator())
 	}
-	code := m.Run()
-	if err := errors.Join(stopWorld(), controlplanetest.Stop()); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = max(code, 1)
-	}
-	os.Exit(code)
+	controlplanetest.Main(m, stopWorld)
 }
 
 func stopWorld() error {

@@ -47,16 +47,15 @@ var shared struct {
 
 func TestMain(m *testing.M) {
 	ctrl.SetLogger(operatortest.Logger("DRILL_LOG"))
-	code := m.Run()
+	controlplanetest.Main(m, stopWorld)
+}
+
+func stopWorld() error {
 	var err error
 	if shared.world != nil {
 		err = shared.world.stop()
 	}
-	if err = errors.Join(err, controlplanetest.Stop(), os.RemoveAll(shared.dir)); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = max(code, 1)
-	}
-	os.Exit(code)
+	return errors.Join(err, os.RemoveAll(shared.dir))
 }
 
 // inWorld is the world that the drills of this package share.

@@ -51,14 +51,7 @@ var shared struct {
 	dir   string
 }
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if err := errors.Join(stopWorld(), controlplanetest.Stop()); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		code = max(code, 1)
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { controlplanetest.Main(m, stopWorld) }
 
 func stopWorld() error {
 	defer func() { _ = os.RemoveAll(shared.dir) }()

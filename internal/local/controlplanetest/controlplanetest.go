@@ -4,6 +4,7 @@ package controlplanetest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"sync"
@@ -25,22 +26,24 @@ var shared struct {
 	dir   string
 }
 
-// Main runs a package's tests and ends the control plane after them:
+// Main runs a package's tests, and after them what else has to end, in this order, and the control plane:
 //
 //	func TestMain(m *testing.M) { controlplanetest.Main(m) }
-//
-// A TestMain that has more to clean up calls Stop itself.
-func Main(m *testing.M) {
+func Main(m *testing.M, ends ...func() error) {
 	code := m.Run()
-	if err := Stop(); err != nil {
+	var errs []error
+	for _, end := range append(ends, stop) {
+		errs = append(errs, end())
+	}
+	if err := errors.Join(errs...); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		code = max(code, 1)
 	}
 	os.Exit(code)
 }
 
-// Stop ends the shared control plane and removes its data, if a test started one.
-func Stop() error {
+// stop ends the shared control plane and removes its data, if a test started one.
+func stop() error {
 	shared.mu.Lock()
 	defer shared.mu.Unlock()
 	if shared.plane == nil {
