@@ -2,12 +2,9 @@
 package operatortest
 
 import (
-	"errors"
 	"os"
 
 	"github.com/go-logr/logr"
-	"k8s.io/apimachinery/pkg/runtime"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2/textlogger"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -16,7 +13,6 @@ import (
 	ctrlconfig "sigs.k8s.io/controller-runtime/pkg/config"
 	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
-	"github.com/tertulia-crm/tertulia/api/v1alpha1"
 	"github.com/tertulia-crm/tertulia/controllers"
 )
 
@@ -28,21 +24,16 @@ func Quick(config *rest.Config) *rest.Config {
 
 // Client makes a client of the kinds of Kubernetes and ours.
 func Client(config *rest.Config) (client.Client, error) {
-	scheme, err := kinds()
+	scheme, err := controllers.NewScheme()
 	if err != nil {
 		return nil, err
 	}
 	return client.New(config, client.Options{Scheme: scheme})
 }
 
-func kinds() (*runtime.Scheme, error) {
-	scheme := runtime.NewScheme()
-	return scheme, errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme))
-}
-
 // Manager makes a manager whose cache and client are as those of `tertulia operator`. A test that ends one may begin another.
 func Manager(config *rest.Config) (ctrl.Manager, error) {
-	scheme, err := kinds()
+	scheme, err := controllers.NewScheme()
 	if err != nil {
 		return nil, err
 	}

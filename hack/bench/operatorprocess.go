@@ -12,13 +12,11 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/jackc/pgx/v5"
-	"k8s.io/apimachinery/pkg/runtime"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/tertulia-crm/tertulia/api/v1alpha1"
 	"github.com/tertulia-crm/tertulia/config/crd"
+	"github.com/tertulia-crm/tertulia/controllers"
 	"github.com/tertulia-crm/tertulia/internal/local/controlplane"
 	"github.com/tertulia-crm/tertulia/internal/local/postgres"
 )
@@ -47,8 +45,8 @@ func (b *operatorBench) start(ctx context.Context) error {
 	if err := controlplane.InstallCRDs(ctx, b.plane.Config(), crd.Files); err != nil {
 		return err
 	}
-	scheme := runtime.NewScheme()
-	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
+	scheme, err := controllers.NewScheme()
+	if err != nil {
 		return err
 	}
 	b.config = b.plane.Config()

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"k8s.io/apimachinery/pkg/runtime"
-	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -14,7 +12,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 
-	"github.com/tertulia-crm/tertulia/api/v1alpha1"
 	"github.com/tertulia-crm/tertulia/controllers"
 )
 
@@ -33,9 +30,9 @@ const (
 // newManager makes a manager whose cache holds our kinds whole, and of Secrets and ConfigMaps only their metadata:
 // controllers watch those as metadata and read the few that they need from the API server.
 func newManager(api *rest.Config, flags operatorFlags, looked *namespaces) (manager.Manager, error) {
-	scheme := runtime.NewScheme()
-	if err := errors.Join(clientgoscheme.AddToScheme(scheme), v1alpha1.AddToScheme(scheme)); err != nil {
-		return nil, fmt.Errorf("register the kinds: %w", err)
+	scheme, err := controllers.NewScheme()
+	if err != nil {
+		return nil, err
 	}
 	readOwnWrites, warmUp := true, true
 	lease, renewal, retry := leaseDuration, leaseRenewal, leaseRetry
