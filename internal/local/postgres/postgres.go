@@ -21,6 +21,8 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+
+	"github.com/tertulia-crm/tertulia/internal/local/ports"
 )
 
 // superuser is the role that initdb makes.
@@ -76,9 +78,11 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	}
 	port := o.Port
 	if port == 0 {
-		if port, err = freePort(ctx); err != nil {
+		free, err := ports.Free(1)
+		if err != nil {
 			return nil, err
 		}
+		port = free[0]
 	}
 	if o.Address == "" {
 		o.Address = "127.0.0.1"
@@ -285,13 +289,4 @@ func namesNobody(said string) bool {
 		}
 	}
 	return false
-}
-
-func freePort(ctx context.Context) (int, error) {
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, fmt.Errorf("find a free port: %w", err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().(*net.TCPAddr).Port, nil
 }
