@@ -146,9 +146,12 @@ const (
 	UseChannel = "channel"
 )
 
-// OperatorName is how the operator calls itself: as the manager of fields that it applies, and in the label
-// app.kubernetes.io/managed-by of what it makes.
-const OperatorName = "tertulia-operator"
+// OperatorName is how the operator calls itself: as the manager of fields that it applies, and in the label ManagedByLabel of
+// what it makes.
+const (
+	OperatorName   = "tertulia-operator"
+	ManagedByLabel = "app.kubernetes.io/managed-by"
+)
 
 // Finalizer is ours: the operator sets it where deleting an object must suspend work.
 const Finalizer = "crm.tertulia.dev/suspend-on-delete"

@@ -46,7 +46,6 @@ const (
 	nameLabel      = "app.kubernetes.io/name"
 	componentLabel = "app.kubernetes.io/component"
 	instanceLabel  = "app.kubernetes.io/instance"
-	managedByLabel = "app.kubernetes.io/managed-by"
 	product        = "tertulia"
 )
 
@@ -84,7 +83,7 @@ func planWorkloads(object *v1alpha1.CRMTenant, w *Workloads) []workload {
 // labels stand on every object of a component.
 func labels(object *v1alpha1.CRMTenant, c component) map[string]string {
 	return map[string]string{
-		nameLabel: product, componentLabel: string(c), instanceLabel: object.Spec.ID, managedByLabel: v1alpha1.OperatorName,
+		nameLabel: product, componentLabel: string(c), instanceLabel: object.Spec.ID, v1alpha1.ManagedByLabel: v1alpha1.OperatorName,
 	}
 }
 

@@ -25,7 +25,7 @@ import (
 // Cached says what a manager's cache keeps of the objects that run tenants: those that the operator made, in a cluster that
 // has thousands of others, and of pods no more than a verdict needs.
 func Cached() map[client.Object]cache.ByObject {
-	ours := k8slabels.SelectorFromSet(k8slabels.Set{managedByLabel: v1alpha1.OperatorName})
+	ours := k8slabels.SelectorFromSet(k8slabels.Set{v1alpha1.ManagedByLabel: v1alpha1.OperatorName})
 	// What we own of an object stands in its managed fields, so those are kept.
 	whole := func(o any) (any, error) { return o, nil }
 	return map[client.Object]cache.ByObject{

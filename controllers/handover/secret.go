@@ -16,9 +16,6 @@ import (
 	"github.com/tertulia-crm/tertulia/controllers/reconciling"
 )
 
-// managedBy marks what the operator made.
-const managedBy = "app.kubernetes.io/managed-by"
-
 // Fetch reads a Secret past the cache, which holds only metadata, and returns nil where there is none.
 func (k *Keeper) Fetch(ctx context.Context, namespace, name string) (*corev1.Secret, error) {
 	secret := &corev1.Secret{}
@@ -64,7 +61,7 @@ func (k *Keeper) update(ctx context.Context, present *corev1.Secret, data map[st
 
 func (k *Keeper) create(ctx context.Context, owner *v1alpha1.CRMTenant, name string, data map[string][]byte) (*corev1.Secret, error) {
 	secret := &corev1.Secret{
-		ObjectMeta: metav1.ObjectMeta{Namespace: owner.Namespace, Name: name, Labels: map[string]string{managedBy: v1alpha1.OperatorName}},
+		ObjectMeta: metav1.ObjectMeta{Namespace: owner.Namespace, Name: name, Labels: map[string]string{v1alpha1.ManagedByLabel: v1alpha1.OperatorName}},
 		Data:       data,
 	}
 	if err := controllerutil.SetControllerReference(owner, secret, k.Client.Scheme()); err != nil {

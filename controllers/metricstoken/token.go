@@ -121,7 +121,7 @@ func (k *Keeper) fetchOrCreate(ctx context.Context) (*corev1.Secret, error) {
 		return nil, fmt.Errorf("read Secret %q of namespace %q: %w", SecretName, k.namespace, err)
 	}
 	made := &corev1.Secret{
-		ObjectMeta: metav1.ObjectMeta{Name: SecretName, Labels: map[string]string{"app.kubernetes.io/managed-by": v1alpha1.OperatorName}},
+		ObjectMeta: metav1.ObjectMeta{Name: SecretName, Labels: map[string]string{v1alpha1.ManagedByLabel: v1alpha1.OperatorName}},
 		Data:       map[string][]byte{tokenKey: []byte(store.NewToken())},
 	}
 	secret, err = secrets.Create(ctx, made, metav1.CreateOptions{})
