@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/tertulia-crm/tertulia/api/v1alpha1"
@@ -150,18 +151,12 @@ func (r *Reconciler) knownCampaigns(ctx context.Context, namespace string) ([]st
 			continue
 		}
 		known = append(known, store.KnownCampaign{
-			Campaign: c.Name, SendKey: c.Spec.SendKey, Phase: string(c.Status.Phase), Planned: orZero(c.Status.Planned), Sent: orZero(c.Status.Sent),
-			Failed: orZero(c.Status.Failed), Ambiguous: orZero(c.Status.Ambiguous), Skipped: orZero(c.Status.Skipped),
+			Campaign: c.Name, SendKey: c.Spec.SendKey, Phase: string(c.Status.Phase),
+			Planned: ptr.Deref(c.Status.Planned, 0), Sent: ptr.Deref(c.Status.Sent, 0), Failed: ptr.Deref(c.Status.Failed, 0),
+			Ambiguous: ptr.Deref(c.Status.Ambiguous, 0), Skipped: ptr.Deref(c.Status.Skipped, 0),
 		})
 	}
 	return known, nil
-}
-
-func orZero(n *int64) int64 {
-	if n == nil {
-		return 0
-	}
-	return *n
 }
 
 // reportFence tells in the tenant's conditions whether its ledger may be sent from, and has the other objects look again when

@@ -8,6 +8,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	"github.com/tertulia-crm/tertulia/api/v1alpha1"
 )
@@ -16,8 +17,8 @@ import (
 // cluster keeps events for an hour or so, and without it no rate is guessed.
 func planSending(c *v1alpha1.Campaign, began, now time.Time) Sending {
 	s := Sending{
-		Campaign: c.Name, Planned: number(c.Status.Planned), Sent: number(c.Status.Sent), Failed: number(c.Status.Failed),
-		Ambiguous: number(c.Status.Ambiguous), Skipped: number(c.Status.Skipped), Pending: number(c.Status.Pending),
+		Campaign: c.Name, Planned: ptr.Deref(c.Status.Planned, 0), Sent: ptr.Deref(c.Status.Sent, 0), Failed: ptr.Deref(c.Status.Failed, 0),
+		Ambiguous: ptr.Deref(c.Status.Ambiguous, 0), Skipped: ptr.Deref(c.Status.Skipped, 0), Pending: ptr.Deref(c.Status.Pending, 0),
 	}
 	took := now.Sub(began)
 	if began.IsZero() || took < time.Second || s.Sent == 0 {
@@ -37,19 +38,12 @@ func planFinished(objects []v1alpha1.Object) []Finished {
 			continue
 		}
 		over = append(over, Finished{
-			Campaign: c.Name, At: c.Status.FinishedAt.UTC(), Planned: number(c.Status.Planned), Sent: number(c.Status.Sent),
-			Failed: number(c.Status.Failed), Ambiguous: number(c.Status.Ambiguous), Skipped: number(c.Status.Skipped),
+			Campaign: c.Name, At: c.Status.FinishedAt.UTC(), Planned: ptr.Deref(c.Status.Planned, 0), Sent: ptr.Deref(c.Status.Sent, 0),
+			Failed: ptr.Deref(c.Status.Failed, 0), Ambiguous: ptr.Deref(c.Status.Ambiguous, 0), Skipped: ptr.Deref(c.Status.Skipped, 0),
 		})
 	}
 	slices.SortFunc(over, func(a, b Finished) int { return cmp.Or(b.At.Compare(a.At), cmp.Compare(a.Campaign, b.Campaign)) })
 	return over
-}
-
-func number(n *int64) int64 {
-	if n == nil {
-		return 0
-	}
-	return *n
 }
 
 // sendingBegan finds when campaigns began to be sent, by their names.
