@@ -1,6 +1,10 @@
 package deliver
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+	"net"
+)
 
 // Trouble is the error of a Transport: what stands in the way of the channel as a whole. Its text is meant for the
 // author of the channel; it names the server and the mend, and neither people nor secrets.
@@ -23,3 +27,13 @@ func (t *Trouble) Error() string {
 
 // Unwrap is the cause.
 func (t *Trouble) Unwrap() error { return t.Err }
+
+// WithoutAddresses takes the addresses out of a network error, as the cause of a Trouble: that names the server already, and the
+// local port would make every error another one.
+func WithoutAddresses(err error) error {
+	var op *net.OpError
+	if errors.As(err, &op) && op.Err != nil {
+		return op.Err
+	}
+	return err
+}

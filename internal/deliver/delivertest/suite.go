@@ -58,6 +58,7 @@ func Run(t *testing.T, factory Factory) {
 		"hostile addresses":             testHostile,
 		"an empty batch":                testEmpty,
 		"cancelled before":              testCancelled,
+		"taken back":                    testTakenBack,
 		"several batches at once":       testConcurrent,
 		"closed":                        testClosed,
 		"content arrives as it was":     testContent,
@@ -73,7 +74,7 @@ func Run(t *testing.T, factory Factory) {
 func batch(recipients ...string) []deliver.Message {
 	out := make([]deliver.Message, len(recipients))
 	for i, to := range recipients {
-		out[i] = deliver.Message{From: "velo@velo.example", To: to, Data: []byte("Message-ID: <" + to + ">\r\nSubject: Hi\r\n\r\nHi\r\n")}
+		out[i] = deliver.Message{ID: to, From: "velo@velo.example", To: to, Data: []byte("Message-ID: <" + to + ">\r\nSubject: Hi\r\n\r\nHi\r\n")}
 	}
 	return out
 }
@@ -260,6 +261,35 @@ func testCancelled(t *testing.T, transport deliver.Transport, remote Remote) {
 	}
 	expect(t, results, all(deliver.Untouched, 5)...)
 	expectArrived(t, remote)
+}
+
+// testTakenBack: what the sender takes back before it is offered is offered to nobody, and keeps no other message.
+func testTakenBack(t *testing.T, transport deliver.Transport, remote Remote) {
+	messages := batch(numbered("p", 7)...)
+	for i := range messages {
+		messages[i].Claim = &deliver.Claim{}
+		if i%3 == 1 && !messages[i].Claim.Withdraw() {
+			t.Fatal("a message that nobody has can be taken back")
+		}
+	}
+	results, err := transport.Deliver(context.Background(), messages)
+	if err != nil {
+		t.Errorf("what was taken back is nobody's trouble: %v", err)
+	}
+	var want []deliver.Outcome
+	var arrived []string
+	for i, m := range messages {
+		if i%3 == 1 {
+			want = append(want, deliver.Untouched)
+			continue
+		}
+		want, arrived = append(want, deliver.Accepted), append(arrived, m.To)
+		if m.Claim.Withdraw() {
+			t.Errorf("%s was offered, and is taken back all the same", m.To)
+		}
+	}
+	expect(t, results, want...)
+	expectArrived(t, remote, arrived...)
 }
 
 func testConcurrent(t *testing.T, transport deliver.Transport, remote Remote) {

@@ -3,13 +3,13 @@ package smtp
 import (
 	"bufio"
 	"bytes"
-	"errors"
 	"fmt"
 	"net"
 	"syscall"
 	"time"
 
 	"github.com/tertulia-crm/tertulia/internal/deliver"
+	"github.com/tertulia-crm/tertulia/internal/deliver/socket"
 )
 
 // The stages at which a channel can be in trouble.
@@ -42,10 +42,13 @@ type conn struct {
 	out    []byte // what the next flush writes
 
 	offers offers
-	served int         // transactions begun
-	dirty  bool        // a transaction is open that RSET must end
-	broken bool        // not to be used again
-	expiry *time.Timer // closes it while it is idle
+	served int  // transactions begun
+	dirty  bool // a transaction is open that RSET must end
+	broken bool // not to be used again
+
+	readUntil, writeUntil time.Time // the time limits that are set
+
+	leaving *batch // it went on from, with a message of it under way
 }
 
 // offers are the extensions that the relay announced.
@@ -69,7 +72,7 @@ func (c *conn) queue(parts ...string) {
 func (c *conn) flush() (written int, err error) {
 	for written < len(c.out) && err == nil {
 		block := c.out[written:min(len(c.out), written+writeBlock)]
-		if err = c.net.SetWriteDeadline(time.Now().Add(c.t.o.Timeouts.Block)); err != nil {
+		if err = limitTo(c.t.o.Timeouts.Block, &c.writeUntil, c.net.SetWriteDeadline); err != nil {
 			break
 		}
 		var n int
@@ -93,7 +96,7 @@ func (c *conn) readReply(limit time.Duration, keepLines bool) (reply, error) {
 	// A reply that is here already needs no time limit, and setting one costs more than reading it.
 	buffered, _ := c.r.Peek(c.r.Buffered())
 	if bytes.IndexByte(buffered, '\n') < 0 {
-		if err := c.net.SetReadDeadline(time.Now().Add(limit)); err != nil {
+		if err := limitTo(limit, &c.readUntil, c.net.SetReadDeadline); err != nil {
 			c.broken = true
 			return reply{}, err
 		}
@@ -105,6 +108,18 @@ func (c *conn) readReply(limit time.Duration, keepLines bool) (reply, error) {
 	return r, err
 }
 
+// limitTo sets a time limit, unless the one that is set is as good: it may be longer by an eighth, and at most by a second, because
+// setting one costs something for every message.
+func limitTo(limit time.Duration, until *time.Time, set func(time.Time) error) error {
+	slack := min(limit/8, time.Second)
+	now := time.Now()
+	if left := until.Sub(now); left >= limit && left <= limit+slack {
+		return nil
+	}
+	*until = now.Add(limit + slack)
+	return set(*until)
+}
+
 // ask sends one command and reads its reply.
 func (c *conn) ask(limit time.Duration, parts ...string) (reply, error) {
 	c.queue(parts...)
@@ -114,17 +129,14 @@ func (c *conn) ask(limit time.Duration, parts ...string) (reply, error) {
 	return c.read(limit)
 }
 
-// usable tells whether an idle connection can be used again: nobody closed it, and nothing waits to be read, which
-// could only be a 421.
-func (c *conn) usable() bool {
-	if c.r.Buffered() > 0 {
+// Usable implements lanes.Conn. Nobody closed it, and nothing waits to be read, which could only be a 421.
+func (c *conn) Usable() bool {
+	if c.broken || c.served >= c.t.o.MaxMessages {
 		return false
 	}
-	if c.raw == nil {
-		return true
-	}
-	closed, pending := peek(c.raw)
-	return !closed && !pending
+	closed, pending := socket.Peek(c.raw)
+	c.broken = closed || pending || c.r.Buffered() > 0
+	return !c.broken
 }
 
 // gone tells just before a message is written whether that would be in vain: the relay closed the connection or, where
@@ -133,33 +145,30 @@ func (c *conn) gone() bool {
 	if c.r.Buffered() > 0 {
 		return true
 	}
-	if c.raw == nil {
-		return false
-	}
-	closed, pending := peek(c.raw)
+	closed, pending := socket.Peek(c.raw)
 	return closed || pending && !c.tls
 }
 
-// drop closes the connection without a word.
-func (c *conn) drop() { _ = c.net.Close() }
+// Cut implements lanes.Conn.
+func (c *conn) Cut() { _ = c.socket.Close() }
 
-// cut ends the connection while another goroutine uses it, whose reads and writes fail from now on.
-func (c *conn) cut() { _ = c.socket.Close() }
-
-// quit takes leave (RFC 5321, section 4.1.1.10) but does not wait long for the answer.
-func (c *conn) quit() {
+// Leave implements lanes.Conn: it says QUIT (RFC 5321, section 4.1.1.10) but does not wait long for the answer. A connection
+// that is broken is closed without a word.
+func (c *conn) Leave() {
 	const patience = time.Second
-	_ = c.net.SetDeadline(time.Now().Add(patience))
-	if _, err := c.net.Write([]byte("QUIT\r\n")); err == nil {
-		_, _ = readReply(c.r, false)
+	if !c.broken {
+		_ = c.net.SetDeadline(time.Now().Add(patience))
+		if _, err := c.net.Write([]byte("QUIT\r\n")); err == nil {
+			_, _ = readReply(c.r, false)
+		}
 	}
-	c.drop()
+	_ = c.net.Close()
 }
 
 // trouble is the error of a stage whose reply or connection failed. words tells whether the relay's words can be shown:
 // before AUTH and MAIL it has learnt nothing that is secret or names a person.
 func (c *conn) trouble(stage string, r reply, err error, reason string, words bool) error {
-	t := &deliver.Trouble{Server: c.t.address, Stage: stage, Code: r.code, Reason: reason, Err: withoutServer(err)}
+	t := &deliver.Trouble{Server: c.t.address, Stage: stage, Code: r.code, Reason: reason, Err: deliver.WithoutAddresses(err)}
 	if err == nil {
 		t.Reason = fmt.Sprintf("%s (%s)", reason, r.codes())
 		if words {
@@ -167,14 +176,4 @@ func (c *conn) trouble(stage string, r reply, err error, reason string, words bo
 		}
 	}
 	return t
-}
-
-// withoutServer takes the addresses out of a network error: Trouble names the server already, and the local port would
-// make every error another one.
-func withoutServer(err error) error {
-	var op *net.OpError
-	if errors.As(err, &op) && op.Err != nil {
-		return op.Err
-	}
-	return err
 }

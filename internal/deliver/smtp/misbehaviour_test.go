@@ -15,6 +15,7 @@ import (
 
 	"github.com/tertulia-crm/tertulia/internal/deliver"
 	"github.com/tertulia-crm/tertulia/internal/deliver/delivertest"
+	"github.com/tertulia-crm/tertulia/internal/deliver/socket"
 )
 
 // at answers so at a stage and agrees elsewhere.
@@ -270,31 +271,31 @@ func TestGone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if closed, pending := peek(raw); closed || pending {
+	if closed, pending := socket.Peek(raw); closed || pending {
 		t.Fatalf("a live connection is closed %t, has words %t", closed, pending)
 	}
 	if _, err := server.Write([]byte("421 bye\r\n")); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, func() bool { _, pending := peek(raw); return pending })
+	eventually(t, func() bool { _, pending := socket.Peek(raw); return pending })
 	if _, err := client.Read(make([]byte, 100)); err != nil {
 		t.Fatal(err)
 	}
 	if err := server.Close(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, func() bool { closed, _ := peek(raw); return closed })
+	eventually(t, func() bool { closed, _ := socket.Peek(raw); return closed })
 
 	transport, err := New(Options{Host: "relay.example", Port: 25, TLS: None})
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := newBatch(mails(1))
+	b := newBatch(context.Background(), mails(1))
 	c := &conn{t: transport, net: client, raw: raw, r: bufio.NewReader(client)}
-	if _, err := c.finish(context.Background(), b, &transaction{message: b.messages[0]}, content); err != nil {
+	if _, _, err := c.finish(b, &transaction{batch: b, message: &b.Messages[0]}, content); err != nil {
 		t.Error(err)
 	}
-	if got := b.results[0]; got.Outcome != deliver.Deferred || !c.broken {
+	if got := b.Results[0]; got.Outcome != deliver.Deferred || !c.broken {
 		t.Errorf("%+v, broken %t", got, c.broken)
 	}
 }

@@ -11,33 +11,28 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/tertulia-crm/tertulia/internal/deliver"
+	"github.com/tertulia-crm/tertulia/internal/deliver/socket"
 )
 
 // open connects, protects the connection, says EHLO and authenticates. ctx ends it at any point.
 func (t *Transport) open(ctx context.Context) (*conn, error) {
 	dialer := net.Dialer{Timeout: t.o.Timeouts.Connect}
-	socket, err := dialer.DialContext(ctx, "tcp", t.address)
-	c := &conn{t: t, net: socket, socket: socket}
+	tcp, err := dialer.DialContext(ctx, "tcp", t.address)
+	c := &conn{t: t, net: tcp, socket: tcp}
 	if err != nil {
 		return nil, c.trouble(stageConnect, reply{}, err, "cannot reach the relay: check host and port, and that it runs", false)
 	}
-	if tcp, ok := socket.(*net.TCPConn); ok {
-		var raw syscall.RawConn
-		if raw, err = tcp.SyscallConn(); err == nil {
-			c.raw = raw
-		}
-	}
-	stop := context.AfterFunc(ctx, func() { _ = socket.SetDeadline(time.Unix(1, 0)) })
+	c.raw = socket.Of(tcp)
+	stop := context.AfterFunc(ctx, func() { _ = tcp.SetDeadline(time.Unix(1, 0)) })
 	err = c.handshake(ctx)
 	if !stop() {
 		err = context.Cause(ctx) // the deadline that ctx set is not the relay's trouble
 	}
 	if err != nil {
-		_ = socket.Close()
+		_ = tcp.Close()
 		return nil, err
 	}
 	return c, nil

@@ -2,7 +2,6 @@ package smtp
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -13,8 +12,10 @@ import (
 
 // transaction is the handing over of one message.
 type transaction struct {
+	batch   *batch
 	index   int
-	message deliver.Message
+	message *deliver.Message
+	eight   bool // it is not ASCII alone
 	first   bool // nothing was handed over by this connection before: what fails at MAIL is the channel's trouble
 	reset   bool // RSET goes before
 	sized   bool // MAIL told the size
@@ -30,45 +31,71 @@ const (
 	ended                 // the connection is not to be used any more
 )
 
-// serve hands messages over until none is left, ctx ends, the connection has served enough, or it ends. The error is
-// the channel's trouble; without one the lane may go on by another connection.
-func (c *conn) serve(ctx context.Context, b *batch) error {
-	current, err := c.begin(ctx, b)
+// serve hands messages over until none is left, their time is over, the connection has served enough, or it ends. The error is
+// the channel's trouble; without one the lane may go on by another connection. Where a batch has none left and another one
+// waits, it goes on with that, so that the relay need not wait: it returns the batch that it ended with, which the lane has.
+func (c *conn) serve(b *batch) (*batch, error) {
+	current, b, err := c.begin(b)
+	c.leave()
 	if current == nil || err != nil {
-		return err
+		return b, err
 	}
 	if c.offers.pipelining {
 		if _, err := c.flush(); err != nil {
-			return c.unanswered(b, current, err)
+			return b, c.unanswered(current, err)
 		}
 	}
 	for current != nil {
-		next, err := c.commands(b, current)
-		if err != nil || next == ended {
-			return err
+		var what sequel
+		last := current
+		if what, err = c.commands(current); err == nil && what != ended {
+			current, b, err = c.finish(b, current, what)
 		}
-		if current, err = c.finish(ctx, b, current, next); err != nil {
-			return err
+		if err != nil {
+			last.batch.Fail(err)
+		}
+		c.leave()
+		if err != nil || what == ended {
+			break
 		}
 	}
-	return nil
+	return b, err
+}
+
+// leave lets go of the batch that this connection went on from, of which nothing is under way any more.
+func (c *conn) leave() {
+	if c.leaving != nil {
+		c.leaving.done()
+		c.leaving = nil
+	}
 }
 
 // begin takes the next message that this relay can take and queues its commands: RSET where needed, MAIL, RCPT and
-// DATA. Without pipelining they are queued one by one as answers arrive. It returns nil where there is none to begin.
-func (c *conn) begin(ctx context.Context, b *batch) (*transaction, error) {
+// DATA. Without pipelining they are queued one by one as answers arrive. It returns nil where there is none to begin, and the
+// batch that the lane has from then on.
+func (c *conn) begin(b *batch) (*transaction, *batch, error) {
 	for !c.broken && c.served < c.t.o.MaxMessages {
-		i, ok := b.take(ctx)
+		i, ok := b.Take()
 		if !ok {
-			return nil, nil
+			next := c.t.waiting(b)
+			if next == nil {
+				return nil, b, nil
+			}
+			if c.leaving == nil {
+				c.leaving = b
+			} else {
+				b.done()
+			}
+			b = next
+			continue
 		}
-		t := &transaction{index: i, message: b.messages[i], first: c.served == 0, reset: c.dirty, sized: c.offers.sizes}
-		if why := flaw(t.message.From); why != "" {
+		t := &transaction{batch: b, index: i, message: &b.Messages[i], first: c.served == 0, reset: c.dirty, sized: c.offers.sizes}
+		if why := deliver.AddressFlaw(t.message.From); why != "" {
 			b.putBack(i)
-			return nil, &deliver.Trouble{Server: c.t.address, Stage: stageMail, Reason: "the envelope sender cannot be used: " + why}
+			return nil, b, &deliver.Trouble{Server: c.t.address, Stage: stageMail, Reason: "the envelope sender cannot be used: " + why}
 		}
-		if refusal, ok := c.impossible(t.message); ok {
-			b.results[i] = refusal
+		if refusal, ok := c.impossible(t); ok {
+			b.Results[i] = refusal
 			continue
 		}
 		c.served++
@@ -81,13 +108,15 @@ func (c *conn) begin(ctx context.Context, b *batch) (*transaction, error) {
 			c.queue("RCPT TO:<", t.message.To, ">")
 			c.queue("DATA")
 		}
-		return t, nil
+		return t, b, nil
 	}
-	return nil, nil
+	return nil, b, nil
 }
 
 // impossible refuses what this relay said it does not take, before it is asked.
-func (c *conn) impossible(m deliver.Message) (deliver.Result, bool) {
+func (c *conn) impossible(t *transaction) (deliver.Result, bool) {
+	m := t.message
+	t.eight = !isASCII(m.Data)
 	refused := func(code int, words string) (deliver.Result, bool) {
 		return deliver.Result{Outcome: deliver.Refused, Code: code, Reply: words}, true
 	}
@@ -96,7 +125,7 @@ func (c *conn) impossible(m deliver.Message) (deliver.Result, bool) {
 		return refused(552, fmt.Sprintf("5.3.4 the message has %d bytes; the relay takes %d", len(m.Data), c.offers.size))
 	case !c.offers.utf8 && !isASCII(m.To):
 		return refused(553, "5.6.7 the address needs SMTPUTF8 (RFC 6531), which the relay does not offer")
-	case !c.offers.eightBit && !isASCII(m.Data):
+	case !c.offers.eightBit && t.eight:
 		return refused(554, "5.6.1 the message needs 8BITMIME (RFC 6152), which the relay does not offer")
 	}
 	return deliver.Result{}, false
@@ -107,7 +136,7 @@ func (c *conn) queueMail(t *transaction) {
 	if t.sized {
 		size = " SIZE=" + strconv.Itoa(len(t.message.Data))
 	}
-	if c.offers.eightBit && !isASCII(t.message.Data) {
+	if c.offers.eightBit && t.eight {
 		body = " BODY=8BITMIME"
 	}
 	if c.offers.utf8 && (!isASCII(t.message.To) || !isASCII(t.message.From)) {
@@ -128,7 +157,7 @@ func (c *conn) say(parts ...string) error {
 
 // commands reads the answers to a transaction's commands, records the outcome where they settle it, and tells what
 // follows.
-func (c *conn) commands(b *batch, t *transaction) (sequel, error) {
+func (c *conn) commands(t *transaction) (sequel, error) {
 	limits := c.t.o.Timeouts
 	if t.reset {
 		err := c.say("RSET")
@@ -140,7 +169,7 @@ func (c *conn) commands(b *batch, t *transaction) (sequel, error) {
 			err = fmt.Errorf("%w: RSET answered with %d", errReply, r.code)
 		}
 		if err != nil {
-			return ended, c.unanswered(b, t, err)
+			return ended, c.unanswered(t, err)
 		}
 	}
 	var err error
@@ -153,16 +182,16 @@ func (c *conn) commands(b *batch, t *transaction) (sequel, error) {
 		mail, err = c.read(limits.Command)
 	}
 	if err != nil {
-		return ended, c.unanswered(b, t, err)
+		return ended, c.unanswered(t, err)
 	}
 	if !mail.positive() {
-		return c.mailRefused(b, t, mail)
+		return c.mailRefused(t, mail)
 	}
-	return c.recipient(b, t)
+	return c.recipient(t)
 }
 
 // recipient reads the answers to RCPT and DATA.
-func (c *conn) recipient(b *batch, t *transaction) (sequel, error) {
+func (c *conn) recipient(t *transaction) (sequel, error) {
 	c.dirty = true
 	err := c.say("RCPT TO:<", t.message.To, ">")
 	var rcpt reply
@@ -171,11 +200,11 @@ func (c *conn) recipient(b *batch, t *transaction) (sequel, error) {
 	}
 	switch {
 	case err != nil || rcpt.code/100 == 3:
-		return c.lost(b, t, stageRcpt, err)
+		return c.lost(t, stageRcpt, err)
 	case rcpt.positive():
-		return c.data(b, t)
+		return c.data(t)
 	}
-	b.results[t.index] = outcome(rcpt)
+	t.batch.Results[t.index] = outcome(rcpt)
 	if !c.offers.pipelining || c.broken {
 		return c.then(nothing), nil
 	}
@@ -187,7 +216,7 @@ func (c *conn) recipient(b *batch, t *transaction) (sequel, error) {
 }
 
 // data reads the answer to DATA after a recipient that was accepted.
-func (c *conn) data(b *batch, t *transaction) (sequel, error) {
+func (c *conn) data(t *transaction) (sequel, error) {
 	err := c.say("DATA")
 	var r reply
 	if err == nil {
@@ -197,10 +226,10 @@ func (c *conn) data(b *batch, t *transaction) (sequel, error) {
 	case err == nil && r.code == 354:
 		return content, nil
 	case err == nil && (r.transient() || r.permanent()):
-		b.results[t.index] = outcome(r)
+		t.batch.Results[t.index] = outcome(r)
 		return c.then(nothing), nil
 	}
-	return c.lost(b, t, stageData, err)
+	return c.lost(t, stageData, err)
 }
 
 // then is the sequel, or ended where the connection is not to be used any more.
@@ -212,13 +241,12 @@ func (c *conn) then(s sequel) sequel {
 }
 
 // finish sends what follows the commands of a transaction together with the commands of the next one, records the
-// outcome, and returns the next transaction.
-func (c *conn) finish(ctx context.Context, b *batch, t *transaction, what sequel) (*transaction, error) {
-	if what == content && c.gone() {
-		_, err := c.lost(b, t, stageData, errGone)
-		return nil, err
-	}
+// outcome, and returns the next transaction and the batch that the lane has.
+func (c *conn) finish(b *batch, t *transaction, what sequel) (*transaction, *batch, error) {
 	if what == content {
+		if ok, err := c.mayOffer(t); !ok {
+			return nil, b, err
+		}
 		c.out = appendStuffed(c.out, t.message.Data)
 	}
 	dot := len(c.out)
@@ -226,54 +254,68 @@ func (c *conn) finish(ctx context.Context, b *batch, t *transaction, what sequel
 		c.queue(".")
 		c.dirty = false
 	}
-	next, trouble := c.ahead(ctx, b)
+	next, b, trouble := c.ahead(b)
 	written, err := c.flush()
 	switch {
 	case err != nil && what == content && written <= dot:
-		_, err = c.lost(b, t, "the message", err)
+		_, err = c.lost(t, "the message", err)
 	case err != nil && what == content:
-		b.results[t.index] = deliver.Result{Outcome: deliver.Unknown}
+		t.batch.Results[t.index] = deliver.Result{Outcome: deliver.Unknown}
 		err = c.silent(err)
 	case err != nil:
 		err = nil // nothing was at stake but the next one's commands
 	case what != nothing:
-		err = c.dotAnswer(b, t, what)
+		err = c.dotAnswer(t, what)
 	}
 	if c.broken {
-		return nil, cmp.Or(err, trouble, c.unanswered(b, next, nil))
+		return nil, b, cmp.Or(err, trouble, c.unanswered(next, nil))
 	}
 	if !c.offers.pipelining {
-		return c.begin(ctx, b)
+		return c.begin(b)
 	}
-	return next, trouble
+	return next, b, trouble
+}
+
+// mayOffer tells whether the content of a message may leave now. The relay may be gone. Who is told to stop begins no content, and a
+// message that was taken back is somebody else's: an open DATA has no other end than that of the connection.
+func (c *conn) mayOffer(t *transaction) (bool, error) {
+	if c.gone() {
+		_, err := c.lost(t, stageData, errGone)
+		return false, err
+	}
+	if t.batch.Context().Err() != nil || !t.message.Claim.Take() {
+		c.broken = true
+		return false, nil
+	}
+	return true, nil
 }
 
 // ahead begins the next transaction in the same write as the end of this one, where the relay allows it.
-func (c *conn) ahead(ctx context.Context, b *batch) (*transaction, error) {
+func (c *conn) ahead(b *batch) (*transaction, *batch, error) {
 	if !c.offers.pipelining {
-		return nil, nil
+		return nil, b, nil
 	}
-	return c.begin(ctx, b)
+	return c.begin(b)
 }
 
 // dotAnswer reads the answer to the final dot.
-func (c *conn) dotAnswer(b *batch, t *transaction, what sequel) error {
+func (c *conn) dotAnswer(t *transaction, what sequel) error {
 	r, err := c.read(c.t.o.Timeouts.Dot)
 	if what == loneDot {
 		return nil // its recipient was refused; an answer that does not come is noticed by whoever reads next
 	}
 	if err != nil {
-		b.results[t.index] = deliver.Result{Outcome: deliver.Unknown}
+		t.batch.Results[t.index] = deliver.Result{Outcome: deliver.Unknown}
 		return c.silent(err)
 	}
 	result := outcome(r)
 	if r.code/100 == 3 { // it may mean anything
 		c.broken = true
 		result.Outcome = deliver.Unknown
-		b.results[t.index] = result
+		t.batch.Results[t.index] = result
 		return c.trouble(stageDot, r, nil, "the relay gives an answer that has no meaning", false)
 	}
-	b.results[t.index] = result
+	t.batch.Results[t.index] = result
 	return nil
 }
 
@@ -291,16 +333,16 @@ func outcome(r reply) deliver.Result {
 
 // mailRefused settles a refusal at MAIL: it is the channel's, but for a size that is too large for ever (RFC 1870,
 // section 6.1), which is this message's, and for a 421 by which a relay that has served ends the connection.
-func (c *conn) mailRefused(b *batch, t *transaction, r reply) (sequel, error) {
+func (c *conn) mailRefused(t *transaction, r reply) (sequel, error) {
 	c.broken = true
 	switch {
 	case r.code == 552 && t.sized:
-		b.results[t.index] = outcome(r)
+		t.batch.Results[t.index] = outcome(r)
 		return ended, nil
 	case r.closing() && !t.first:
-		return ended, c.unanswered(b, t, nil)
+		return ended, c.unanswered(t, nil)
 	}
-	b.putBack(t.index)
+	t.batch.putBack(t.index)
 	return ended, c.trouble(stageMail, r, nil, "the relay refuses the sender or takes no mail now", false)
 }
 
@@ -308,11 +350,11 @@ var errGone = errors.New("the relay closed the connection")
 
 // lost settles a message whose connection ended, or stopped making sense, after MAIL was accepted and before the final
 // dot was begun. A relay that let the time pass is in trouble: the lane ends rather than wait for every message.
-func (c *conn) lost(b *batch, t *transaction, at string, err error) (sequel, error) {
+func (c *conn) lost(t *transaction, at string, err error) (sequel, error) {
 	c.broken = true
-	b.results[t.index] = deliver.Result{Outcome: deliver.Deferred, Reply: "the connection ended at " + at}
+	t.batch.Results[t.index] = deliver.Result{Outcome: deliver.Deferred, Reply: "the connection ended at " + at}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		b.results[t.index].Reply = "the relay did not answer in time at " + at
+		t.batch.Results[t.index].Reply = "the relay did not answer in time at " + at
 		return ended, c.trouble(at, reply{}, err, "the relay does not answer", false)
 	}
 	return ended, nil
@@ -321,12 +363,12 @@ func (c *conn) lost(b *batch, t *transaction, at string, err error) (sequel, err
 // unanswered returns a message whose MAIL was not answered, so that another connection tries it. A relay that goes
 // away from a connection it has served is nothing unusual; one that does so at once, again and again, or that says
 // nothing, is in trouble. t may be nil.
-func (c *conn) unanswered(b *batch, t *transaction, err error) error {
+func (c *conn) unanswered(t *transaction, err error) error {
 	c.broken = true
 	if t == nil {
 		return nil
 	}
-	again := b.putBack(t.index)
+	again := t.batch.putBack(t.index)
 	if err == nil {
 		err = errGone
 	}

@@ -23,11 +23,13 @@ import (
 	"net"
 	"os"
 	"regexp"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
 
 	"github.com/tertulia-crm/tertulia/internal/deliver"
+	"github.com/tertulia-crm/tertulia/internal/deliver/lanes"
 )
 
 // TLSMode says how a connection is protected.
@@ -97,12 +99,10 @@ func (t Timeouts) withDefaults() Timeouts {
 type Transport struct {
 	o       Options
 	address string // host:port
-	slots   chan struct{}
+	pool    *lanes.Pool[*conn]
 
-	mu     sync.Mutex
-	idle   []*conn // the last one was used last
-	busy   map[*conn]struct{}
-	closed bool
+	mu      sync.Mutex
+	batches []*batch // that are handed over, in the order in which they came
 }
 
 var _ deliver.Transport = (*Transport)(nil)
@@ -115,10 +115,9 @@ func New(o Options) (*Transport, error) {
 		return nil, fmt.Errorf("SMTP relay: %w", err)
 	}
 	o = o.withDefaults()
-	return &Transport{
-		o: o, address: net.JoinHostPort(o.Host, strconv.Itoa(o.Port)),
-		slots: make(chan struct{}, o.Connections), busy: map[*conn]struct{}{},
-	}, nil
+	address := net.JoinHostPort(o.Host, strconv.Itoa(o.Port))
+	closed := &deliver.Trouble{Server: address, Stage: stageConnect, Reason: "the transport is closed"}
+	return &Transport{o: o, address: address, pool: lanes.NewPool[*conn](o.Connections, o.IdleTimeout, closed)}, nil
 }
 
 func (o Options) check() error {
@@ -159,13 +158,34 @@ func (o Options) withDefaults() Options {
 
 // Deliver implements deliver.Transport.
 func (t *Transport) Deliver(ctx context.Context, messages []deliver.Message) ([]deliver.Result, error) {
-	b := newBatch(messages)
-	var lanes sync.WaitGroup
-	for range min(t.o.Connections, len(b.queue)) {
-		lanes.Go(func() { t.lane(ctx, b) })
+	b := newBatch(ctx, messages)
+	count := min(t.o.Connections, b.Waiting())
+	if b.lanes = count; count == 0 {
+		return b.Results, nil
 	}
-	lanes.Wait()
-	return b.results, b.err(ctx, t.address)
+	t.mu.Lock()
+	t.batches = append(t.batches, b)
+	t.mu.Unlock()
+	for range count {
+		go t.lane(b)
+	}
+	<-b.over
+	t.mu.Lock()
+	t.batches = slices.DeleteFunc(t.batches, func(other *batch) bool { return other == b })
+	t.mu.Unlock()
+	return b.Results, b.Err("hand over to " + t.address)
+}
+
+// waiting finds a batch for a lane whose own has nothing left to hand over, and gives it to the lane. It is nil where none waits.
+func (t *Transport) waiting(own *batch) *batch {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, b := range t.batches {
+		if b != own && b.join() {
+			return b
+		}
+	}
+	return nil
 }
 
 // Patience implements deliver.Transport. When ctx ends, a connection may be waiting for the answer to one final dot and,
@@ -177,24 +197,21 @@ func (t *Transport) Patience(size int) time.Duration {
 	return max(limits.Dot+message, limits.Connect+limits.Greeting)
 }
 
-// lane hands messages of a batch over by one connection at a time until none is left, ctx ends or the channel is in trouble.
-func (t *Transport) lane(ctx context.Context, b *batch) {
-	select {
-	case t.slots <- struct{}{}:
-	case <-ctx.Done():
-		return
-	case <-b.drained:
+// lane hands messages over by one connection at a time, until none is left, their time is over or the channel is in trouble.
+func (t *Transport) lane(b *batch) {
+	defer func() { b.done() }()
+	if !t.pool.Enter(b.Queue) {
 		return
 	}
-	defer func() { <-t.slots }()
-	for b.remaining() && ctx.Err() == nil {
-		c, err := t.connection(ctx, b)
+	defer t.pool.Exit()
+	for b.Remaining() {
+		c, err := t.pool.Get(func() (*conn, error) { return t.another(b) })
 		if err == nil && c != nil {
-			err = c.serve(ctx, b)
-			t.release(c)
+			b, err = c.serve(b)
+			t.pool.Put(c)
 		}
 		if err != nil {
-			b.fail(err)
+			b.Fail(err)
 		}
 		if err != nil || c == nil {
 			return
@@ -202,118 +219,21 @@ func (t *Transport) lane(ctx context.Context, b *batch) {
 	}
 }
 
-// connection takes an idle connection, or opens one. It returns nil where opening another is pointless because a lane
-// of this batch is in trouble already, or ctx has ended.
-func (t *Transport) connection(ctx context.Context, b *batch) (*conn, error) {
-	for {
-		c, err := t.takeIdle()
-		if err != nil {
-			return nil, err
-		}
-		if c == nil {
-			break
-		}
-		if c.usable() {
-			return c, nil
-		}
-		c.broken = true
-		t.release(c)
-	}
-	if b.failed() {
+// another opens a connection. It returns nil where that is pointless because a lane of this batch is in trouble already, or its
+// time is over.
+func (t *Transport) another(b *batch) (*conn, error) {
+	if b.Failed() {
 		return nil, nil
 	}
-	c, err := t.open(ctx)
-	switch {
-	case err != nil && ctx.Err() != nil:
-		return nil, nil
-	case err != nil:
-		return nil, err
-	}
-	return c, t.admit(c)
-}
-
-// admit counts a new connection among those in use.
-func (t *Transport) admit(c *conn) error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.closed {
-		c.drop()
-		return t.isClosed()
-	}
-	t.busy[c] = struct{}{}
-	return nil
-}
-
-func (t *Transport) isClosed() error {
-	return &deliver.Trouble{Server: t.address, Stage: stageConnect, Reason: "the transport is closed"}
-}
-
-func (t *Transport) takeIdle() (*conn, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.closed {
-		return nil, t.isClosed()
-	}
-	if len(t.idle) == 0 {
+	c, err := t.open(b.Context())
+	if err != nil && b.Context().Err() != nil {
 		return nil, nil
 	}
-	c := t.idle[len(t.idle)-1]
-	t.idle = t.idle[:len(t.idle)-1]
-	t.busy[c] = struct{}{}
-	c.expiry.Stop()
-	return c, nil
-}
-
-// release keeps a connection for the next batch, or closes it where it has served enough or is broken.
-func (t *Transport) release(c *conn) {
-	t.mu.Lock()
-	delete(t.busy, c)
-	if c.broken {
-		t.mu.Unlock()
-		c.drop()
-		return
-	}
-	if t.closed || c.served >= t.o.MaxMessages {
-		t.mu.Unlock()
-		c.quit()
-		return
-	}
-	t.idle = append(t.idle, c)
-	c.expiry = time.AfterFunc(t.o.IdleTimeout, func() { t.expire(c) })
-	t.mu.Unlock()
-}
-
-// expire closes a connection that nobody has used for a while, unless somebody took it meanwhile.
-func (t *Transport) expire(c *conn) {
-	t.mu.Lock()
-	found := false
-	for i := range t.idle {
-		if t.idle[i] == c {
-			t.idle = append(t.idle[:i], t.idle[i+1:]...)
-			found = true
-			break
-		}
-	}
-	t.mu.Unlock()
-	if found {
-		c.quit()
-	}
+	return c, err
 }
 
 // Close implements deliver.Transport. A message whose final dot was begun and not answered is Unknown then.
 func (t *Transport) Close() error {
-	t.mu.Lock()
-	idle := t.idle
-	t.idle, t.closed = nil, true
-	for c := range t.busy {
-		c.cut()
-	}
-	t.mu.Unlock()
-	var quits sync.WaitGroup
-	for _, c := range idle {
-		c.expiry.Stop()
-		quits.Go(c.quit)
-	}
-	quits.Wait()
+	t.pool.Close()
 	return nil
 }

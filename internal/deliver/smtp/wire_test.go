@@ -9,6 +9,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/tertulia-crm/tertulia/internal/deliver"
 )
 
 func TestReadReply(t *testing.T) {
@@ -115,12 +117,12 @@ func FuzzStuffed(f *testing.F) {
 
 func TestFlaw(t *testing.T) {
 	for _, good := range []string{"a@b.c", "o'hara+x@example.com", "añá@example.com", `"x"@example.com`, "a@[192.0.2.1]"} {
-		if why := flaw(good); why != "" {
+		if why := deliver.AddressFlaw(good); why != "" {
 			t.Errorf("%q: %s", good, why)
 		}
 	}
 	for _, bad := range []string{"", "a", "a@", "@b", "a b@c", "a@b>", "a\r@b", "a@b\n", "a\u0085@b", "a\u2028@b", "\x00@b", strings.Repeat("a", 250) + "@b.cd"} {
-		if flaw(bad) == "" {
+		if deliver.AddressFlaw(bad) == "" {
 			t.Errorf("%q is taken", bad)
 		}
 	}

@@ -1,6 +1,6 @@
 //go:build unix
 
-package smtp
+package socket
 
 import (
 	"errors"
@@ -9,9 +9,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// peek looks at a socket without waiting: whether the other side closed or reset it, and whether it said something
-// that nobody has read.
-func peek(raw syscall.RawConn) (closed, pending bool) {
+// Peek looks at a socket without waiting: whether the other side closed or reset it, and whether it said something
+// that nobody has read. Where there is no socket to look at, neither is known to be so.
+func Peek(raw syscall.RawConn) (closed, pending bool) {
+	if raw == nil {
+		return false, false
+	}
 	var n int
 	var err error
 	var b [1]byte
