@@ -16,12 +16,13 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: build setup ## Set everything up, run the example from manifests to delivered mail, and stay up (ONCE=1: check and leave)
+demo: build setup ## Set everything up, run the example from manifests to delivered mail and what people say, and stay up (ONCE=1: check and leave)
 	go build -o bin/demo ./hack/demo
 	bin/demo $(if $(ONCE),--once) $(if $(DATA_DIR),--data-dir $(DATA_DIR))
 
 .PHONY: test
-test: setup ## Set everything up and run all tests
+test: ## Set everything up and run all tests
+	go run ./hack/setup --tests
 	$(call tool,gotestsum) --format pkgname --format-hide-empty-pkg -- -timeout 20m ./... $(TESTFLAGS)
 	go -C hack/monitoring test ./...
 
@@ -58,6 +59,19 @@ e2e: ## Install the chart into a Kubernetes node on this machine and disturb cam
 .PHONY: bench
 bench: build setup ## Measure (BENCH=import runs the rows whose names begin so); writes bench.json
 	go run ./hack/bench --only "$(BENCH)"
+
+.PHONY: eval
+eval: ## Measure how well posts are judged, on labelled ones (DATA=DIR; SPLITS=train while words are changed, WRONG=20 shows mistakes, LEARN=train,val what corrections would gain)
+	go run ./hack/eval --data "$(DATA)" $(if $(SPLITS),--splits $(SPLITS)) $(if $(WRONG),--wrong $(WRONG)) $(if $(LEARN),--learn $(LEARN))
+
+.PHONY: soak
+soak: setup ## Send campaigns, kill what sends them, and compare; 100,000 recipients, three seeds (ONLY=scenarios, SIZE=, SEEDS=, OUTPUT=json)
+	go build -o bin/soak ./hack/soak
+	bin/soak $(if $(ONLY),--only $(ONLY)) $(if $(SIZE),--size $(SIZE)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(OUTPUT),--output $(OUTPUT))
+
+.PHONY: interop
+interop: ## Try connectors on real servers: Bluesky's from npm, nginx, Dovecot and Postfix from Debian (ONLY=names of tests)
+	go run ./hack/interop $(if $(ONLY),--only '$(ONLY)')
 
 .PHONY: fuzz
 fuzz: setup ## Fuzz every parser and the expression compiler (FUZZTIME=30s each)

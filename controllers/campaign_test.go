@@ -52,11 +52,14 @@ func TestCampaignWaitsForWhatItNamesAndHeals(t *testing.T) {
 	expectParts(t, h.verdict(object, "spring-2027", v1alpha1.NotFoundReason("MessageTemplate"), "InProgress"), `"spring"`)
 	h.create(h.template("spring", "{{ unsubscribe_url }}"))
 	expectParts(t, h.verdict(object, "spring-2027", v1alpha1.NotFoundReason("Segment"), "InProgress"), `"all"`)
+	h.current(&v1alpha1.MessageChannel{}, "news")
+	h.current(&v1alpha1.MessageTemplate{}, "spring")
 	h.create(h.segment("all", "true"))
 	expectParts(t, h.verdict(object, "spring-2027", v1alpha1.DependencyNotReady, "InProgress"), `Segment "all"`)
 	if got := ask[int64](h, "select count(*) from send"); got != 0 {
 		t.Errorf("%d sends were declared before everything was there", got)
 	}
+	h.verdict(&v1alpha1.Segment{}, "all", v1alpha1.BuildingReason, "InProgress")
 	h.built("all", 3)
 	h.current(object, "spring-2027")
 	if object.Status.Phase != v1alpha1.CampaignScheduled {
@@ -81,8 +84,8 @@ func TestCampaignPausesWhileItCannotBeAccepted(t *testing.T) {
 	h.current(object, "spring-2027")
 	becomes(h, false, "select suspended from send")
 
-	edit(h, object, "spring-2027", func(o *v1alpha1.Campaign) { o.Spec.Schedule.TimeZone = "Recipient" })
-	expectParts(t, h.verdict(object, "spring-2027", v1alpha1.InvalidSpecReason, "Failed"), "Recipient", "spec.schedule")
+	edit(h, object, "spring-2027", func(o *v1alpha1.Campaign) { o.Spec.Schedule.TimeZone = "Europe/Atlantis" })
+	expectParts(t, h.verdict(object, "spring-2027", v1alpha1.InvalidSpecReason, "Failed"), "Atlantis", "spec.schedule")
 	becomes(h, true, "select suspended from send")
 	edit(h, object, "spring-2027", func(o *v1alpha1.Campaign) { o.Spec.Schedule.TimeZone = "" })
 	h.current(object, "spring-2027")
@@ -123,7 +126,7 @@ func TestCampaignShowsHowItsSendGoes(t *testing.T) {
 	want := v1alpha1.CampaignStatus{
 		Status: object.Status.Status, Phase: v1alpha1.CampaignSending, ScheduledFor: object.Status.ScheduledFor,
 		Planned: n(10), Sent: n(4), Failed: n(1), Ambiguous: n(1), Skipped: n(2), Pending: n(2), Progress: "4/10",
-		SkippedByReason: []v1alpha1.SkipCount{{Reason: "NoConsent", Count: 2}},
+		SkippedByReason: []v1alpha1.SkipCount{{Reason: "NoConsent", Count: 2}}, Where: "news (Email)", What: "spring",
 	}
 	if diff := cmp.Diff(want, object.Status); diff != "" {
 		t.Errorf("status: -want +got:\n%s", diff)

@@ -13,15 +13,21 @@ import (
 
 	"github.com/tertulia-crm/tertulia/api/v1alpha1"
 	"github.com/tertulia-crm/tertulia/config/crd"
+	"github.com/tertulia-crm/tertulia/controllers/automationrule"
 	"github.com/tertulia-crm/tertulia/controllers/campaign"
+	"github.com/tertulia-crm/tertulia/controllers/consentpolicy"
 	"github.com/tertulia-crm/tertulia/controllers/crmtenant"
 	"github.com/tertulia-crm/tertulia/controllers/eventtype"
 	"github.com/tertulia-crm/tertulia/controllers/handover"
 	"github.com/tertulia-crm/tertulia/controllers/messagechannel"
 	"github.com/tertulia-crm/tertulia/controllers/messagetemplate"
+	"github.com/tertulia-crm/tertulia/controllers/monitor"
 	"github.com/tertulia-crm/tertulia/controllers/reconciling"
 	"github.com/tertulia-crm/tertulia/controllers/recordtype"
 	"github.com/tertulia-crm/tertulia/controllers/segment"
+	"github.com/tertulia-crm/tertulia/controllers/sendpolicy"
+	"github.com/tertulia-crm/tertulia/controllers/servicequeue"
+	"github.com/tertulia-crm/tertulia/controllers/socialsource"
 	"github.com/tertulia-crm/tertulia/controllers/tenancy"
 	"github.com/tertulia-crm/tertulia/controllers/versionskew"
 	"github.com/tertulia-crm/tertulia/internal/credentials"
@@ -116,17 +122,26 @@ func reconcilers(mgr ctrl.Manager, o Options, tenants *tenancy.Registry) map[str
 	passes := func(kind string) *reconciling.Recorder {
 		return &reconciling.Recorder{Client: c, Events: mgr.GetEventRecorder("tertulia-operator"), Clock: o.Clock, Ended: o.Metrics.ended(kind)}
 	}
+	rows := func(kind string) tenancy.Controller {
+		return tenancy.Controller{Client: c, Passes: passes(kind), Tenants: tenants}
+	}
 	return map[string]controller{
 		"CRMTenant": &crmtenant.Reconciler{
 			Client: c, Passes: passes("CRMTenant"), Tenants: tenants,
 			Cluster: o.Cluster, Handover: secrets, Workloads: o.Workloads, ServerURL: o.ServerURL, Clock: o.Clock,
 			Stored: live, MarkInterval: o.MarkInterval,
 		},
-		"RecordType":      &recordtype.Reconciler{Client: c, Passes: passes("RecordType"), Tenants: tenants},
-		"EventType":       &eventtype.Reconciler{Client: c, Passes: passes("EventType"), Tenants: tenants},
-		"MessageChannel":  &messagechannel.Reconciler{Client: c, Passes: passes("MessageChannel"), Tenants: tenants, Handover: secrets},
-		"MessageTemplate": &messagetemplate.Reconciler{Client: c, Live: live, Passes: passes("MessageTemplate"), Tenants: tenants},
-		"Segment":         &segment.Reconciler{Client: c, Passes: passes("Segment"), Tenants: tenants},
-		"Campaign":        &campaign.Reconciler{Client: c, Passes: passes("Campaign"), Tenants: tenants},
+		"RecordType":      &recordtype.Reconciler{Controller: rows("RecordType")},
+		"EventType":       &eventtype.Reconciler{Controller: rows("EventType")},
+		"MessageChannel":  &messagechannel.Reconciler{Controller: rows("MessageChannel"), Handover: secrets},
+		"MessageTemplate": &messagetemplate.Reconciler{Controller: rows("MessageTemplate"), Live: live},
+		"Segment":         &segment.Reconciler{Controller: rows("Segment")},
+		"Campaign":        &campaign.Reconciler{Controller: rows("Campaign"), Live: live},
+		"SendPolicy":      &sendpolicy.Reconciler{Controller: rows("SendPolicy")},
+		"ConsentPolicy":   &consentpolicy.Reconciler{Controller: rows("ConsentPolicy")},
+		"SocialSource":    &socialsource.Reconciler{Controller: rows("SocialSource"), Handover: secrets},
+		"Monitor":         &monitor.Reconciler{Controller: rows("Monitor")},
+		"AutomationRule":  &automationrule.Reconciler{Controller: rows("AutomationRule")},
+		"ServiceQueue":    &servicequeue.Reconciler{Controller: rows("ServiceQueue")},
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/tertulia-crm/tertulia/api/v1alpha1"
 	"github.com/tertulia-crm/tertulia/internal/credentials"
 	"github.com/tertulia-crm/tertulia/internal/local/controlplanetest"
+	"github.com/tertulia-crm/tertulia/internal/store"
 )
 
 // expectParts fails when a message does not contain every part.
@@ -180,6 +181,34 @@ func TestChannelTakesItsCredentials(t *testing.T) {
 	h.gone(object, "news")
 	h.eventually(func(g gomega.Gomega) { g.Expect(logins(g)).To(gomega.BeEmpty()) })
 	becomes(h, true, "select dormant_since is not null from channel")
+}
+
+func TestWebhookTakesItsKey(t *testing.T) {
+	h := newHome(t)
+	object := &v1alpha1.MessageChannel{}
+	h.create(&v1alpha1.MessageChannel{ObjectMeta: h.named("hook"), Spec: v1alpha1.MessageChannelSpec{
+		Type: v1alpha1.WebhookChannel,
+		Webhook: &v1alpha1.WebhookSettings{
+			URL: "https://hooks.velo.example/messages", SecretRef: v1alpha1.LocalReference{Name: "hook"}, Timeout: "10s",
+		},
+	}})
+	expectParts(t, h.verdict(object, "hook", v1alpha1.NotFoundReason("Secret"), "InProgress"), `"hook"`, "spec.webhook.secretRef")
+	secret := &corev1.Secret{ObjectMeta: h.named("hook"), StringData: map[string]string{"signing-key": "secret-of-24-bytes-or-more"}}
+	secret.Labels = map[string]string{v1alpha1.UseLabel: v1alpha1.UseChannel}
+	h.create(secret)
+	h.current(object, "hook")
+	h.eventually(func(g gomega.Gomega) {
+		tenant, err := credentials.Read(filepath.Join(h.root, h.id))
+		g.Expect(err).NotTo(gomega.HaveOccurred())
+		g.Expect(tenant.Channels["hook"]).To(gomega.Equal(credentials.Channel{SigningKey: "secret-of-24-bytes-or-more"}))
+	})
+	row, err := h.db.LoadChannel(t.Context(), "hook")
+	want := store.Channel{Name: "hook", Type: store.WebhookType, Webhook: store.WebhookSettings{URL: "https://hooks.velo.example/messages", Connections: 4, Timeout: 10}}
+	if diff := cmp.Diff(want, row); err != nil || diff != "" {
+		t.Errorf("%v, -want +got:\n%s", err, diff)
+	}
+	edit(h, object, "hook", func(o *v1alpha1.MessageChannel) { o.Spec.Webhook.Timeout = "2m" })
+	expectParts(t, h.verdict(object, "hook", v1alpha1.InvalidSpecReason, "Failed"), "spec.webhook.timeout")
 }
 
 func TestChannelShowsItsHealth(t *testing.T) {

@@ -39,6 +39,12 @@ var lists = map[string]func() client.ObjectList{
 	"MessageTemplate": func() client.ObjectList { return &v1alpha1.MessageTemplateList{} },
 	"Segment":         func() client.ObjectList { return &v1alpha1.SegmentList{} },
 	"Campaign":        func() client.ObjectList { return &v1alpha1.CampaignList{} },
+	"SendPolicy":      func() client.ObjectList { return &v1alpha1.SendPolicyList{} },
+	"ConsentPolicy":   func() client.ObjectList { return &v1alpha1.ConsentPolicyList{} },
+	"SocialSource":    func() client.ObjectList { return &v1alpha1.SocialSourceList{} },
+	"Monitor":         func() client.ObjectList { return &v1alpha1.MonitorList{} },
+	"AutomationRule":  func() client.ObjectList { return &v1alpha1.AutomationRuleList{} },
+	"ServiceQueue":    func() client.ObjectList { return &v1alpha1.ServiceQueueList{} },
 }
 
 func kinds() []string {

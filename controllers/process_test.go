@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -21,6 +20,7 @@ import (
 
 	"github.com/tertulia-crm/tertulia/internal/cli"
 	"github.com/tertulia-crm/tertulia/internal/local/controlplanetest"
+	"github.com/tertulia-crm/tertulia/internal/local/ports/portstest"
 )
 
 // asOperator asks this test binary to be `tertulia operator`, so that a test sees a whole process: its signals, its
@@ -64,20 +64,10 @@ func (b *safeBuffer) String() string {
 	return b.text.String()
 }
 
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
-}
-
 // startProcess starts an operator over the same world, so that it finds everything as it would leave it.
 func startProcess(t *testing.T, w *world, lease string) *process {
 	t.Helper()
-	p := &process{health: freeAddress(t), metrics: freeAddress(t), log: &safeBuffer{}}
+	p := &process{health: portstest.Address(t), metrics: portstest.Address(t), log: &safeBuffer{}}
 	p.Cmd = exec.Command(os.Args[0], "--kubeconfig", controlplanetest.Shared(t).Kubeconfig(), "--tenants", w.root, "--server-url", serverURL,
 		"--health-listen", p.health, "--metrics-listen", p.metrics, "--leader-elect", "--leader-election-namespace", lease)
 	p.Env = append(os.Environ(), asOperator+"=1", "TERTULIA_DATABASE_URL="+w.server.URL("postgres"))

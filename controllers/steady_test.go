@@ -13,11 +13,15 @@ import (
 
 // kindSizes are how many objects of each kind the steady state is proved with: 200 beside the tenant itself.
 const (
-	manyEvents    = 60
-	manySegments  = 49
+	manyEvents    = 47
+	manySegments  = 46
 	manyTemplates = 40
 	manyChannels  = 20
 	manyCampaigns = 30
+	manySources   = 6
+	manyMonitors  = 4
+	manyRules     = 5
+	manyQueues    = 1
 )
 
 // settleMany makes 200 objects and waits until kstatus reads each of them as Current.
@@ -48,6 +52,29 @@ func settleMany(h *home) (objects int) {
 		c.Spec.Audience.Segments[0].Name = fmt.Sprintf("segment-%d", i)
 		add("m", c)
 	}
+	for i := range manySources {
+		add("l", h.feed(fmt.Sprintf("source-%d", i)))
+	}
+	for i := range manyMonitors {
+		m := h.monitor(fmt.Sprintf("monitor-%d", i))
+		m.Spec.Sources = []v1alpha1.LocalReference{{Name: fmt.Sprintf("source-%d", i)}}
+		m.Spec.Crisis = &v1alpha1.CrisisSettings{MinNegatives: 10, CoolDown: "12h", TimeZone: "Europe/Madrid"}
+		add("w", m)
+	}
+	for i := range manyRules {
+		r := h.rule(fmt.Sprintf("rule-%d", i), mail("write", fmt.Sprintf("template-%d", i)))
+		r.Spec.Trigger = v1alpha1.RuleTrigger{Event: "segment.entered", SegmentRef: &v1alpha1.LocalReference{Name: fmt.Sprintf("segment-%d", i)}}
+		r.Spec.When = v1alpha1.RuleExpression(fmt.Sprintf(`contact.plan == "club" && in_segment("segment-%d")`, i+1))
+		r.Spec.Steps[0].Send.ChannelRef.Name = fmt.Sprintf("channel-%d", i)
+		r.Spec.Steps = append(r.Spec.Steps, v1alpha1.RuleStep{Name: "week", Wait: &v1alpha1.WaitStep{Event: fmt.Sprintf("event-%d", i), For: "7d"}},
+			v1alpha1.RuleStep{Name: "on", Start: &v1alpha1.StartStep{RuleRef: v1alpha1.LocalReference{Name: fmt.Sprintf("rule-%d", (i+1)%manyRules)}}})
+		add("r", r)
+	}
+	for i := range manyQueues {
+		q := h.queue(fmt.Sprintf("queue-%d", i))
+		q.Spec.Tickets = v1alpha1.RuleExpression(fmt.Sprintf(`message.sentiment < -0.3 && in_segment("segment-%d")`, i))
+		add("q", q)
+	}
 	becomes(h, int64(manySegments), "select count(*) from segment")
 	for i := range manySegments {
 		h.built(fmt.Sprintf("segment-%d", i), 1)
@@ -63,6 +90,10 @@ func settleMany(h *home) (objects int) {
 		{func() v1alpha1.Object { return &v1alpha1.MessageTemplate{} }, "template-%d", manyTemplates},
 		{func() v1alpha1.Object { return &v1alpha1.Segment{} }, "segment-%d", manySegments},
 		{func() v1alpha1.Object { return &v1alpha1.Campaign{} }, "campaign-%d", manyCampaigns},
+		{func() v1alpha1.Object { return &v1alpha1.SocialSource{} }, "source-%d", manySources},
+		{func() v1alpha1.Object { return &v1alpha1.Monitor{} }, "monitor-%d", manyMonitors},
+		{func() v1alpha1.Object { return &v1alpha1.AutomationRule{} }, "rule-%d", manyRules},
+		{func() v1alpha1.Object { return &v1alpha1.ServiceQueue{} }, "queue-%d", manyQueues},
 	} {
 		if o.count == 0 {
 			h.current(o.make(), o.name)

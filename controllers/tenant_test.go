@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/onsi/gomega"
@@ -45,6 +46,7 @@ func TestTenantGetsADatabaseAndCredentials(t *testing.T) {
 	}
 	want := store.Tenant{
 		ID: h.id, Namespace: h.namespace, DisplayName: "Velo", TimeZone: "Europe/Madrid", Locales: []string{"es", "en"}, PublicURL: h.publicURL(),
+		TrackingRetention: 365 * 24 * time.Hour,
 	}
 	if diff := cmp.Diff(want, row); diff != "" {
 		t.Errorf("the claim: -want +got:\n%s", diff)

@@ -74,7 +74,7 @@ func TestSpansOfACampaignJoinAndHoldNobody(t *testing.T) {
 	channel.Spec.Email.SMTP.Port = int32(relay.Port()) //nolint:gosec // a port
 	template := h.template("spring", `<p>{{ contact.first_name }}</p><a href="{{ unsubscribe_url }}">baja</a>`)
 	spring := h.campaign("spring")
-	spring.Spec.Schedule.At, spring.Spec.Schedule.TimeZone = time.Now().UTC().Add(-time.Minute).Format("2006-01-02T15:04:05"), "Etc/UTC"
+	spring.Spec.Schedule.At, spring.Spec.Schedule.TimeZone = v1alpha1.LocalTime(time.Now().UTC().Add(-time.Minute).Format("2006-01-02T15:04:05")), "Etc/UTC"
 	h.create(channel, template, h.segment("all", "'vip' in contact.tags"), spring)
 	h.runWorker()
 	h.eventually(func(g gomega.Gomega) {
@@ -93,7 +93,7 @@ func TestSpansOfACampaignJoinAndHoldNobody(t *testing.T) {
 	var spans recorded
 	for _, s := range c.Spans() {
 		for _, never := range []string{"people.example", "zoraida", "wilfreda", "Zoraida", "vip", "unknown here", "$1"} {
-			if strings.Contains(s.Text, never) {
+			if strings.Contains(idBytes.ReplaceAllString(s.Text, ""), never) {
 				t.Errorf("a span holds %q:\n%s", never, s.Text)
 			}
 		}
@@ -106,7 +106,7 @@ func TestSpansOfACampaignJoinAndHoldNobody(t *testing.T) {
 		t.Errorf("the span that declares the send: %s", declared.Text)
 	}
 	freeze := spans.named(t, "freeze", below(declared), about("tenant", h.id), about("campaign", "spring"))
-	spans.named(t, "insert ledger, insert send_chunk, insert send_tally", below(freeze), about("db.system.name", "postgresql"))
+	spans.named(t, "insert ledger", below(freeze), about("db.system.name", "postgresql"))
 	chunk := spans.named(t, "chunk", below(declared), about("tenant", h.id), about("campaign", "spring"), about("channel", "news"))
 	commit := spans.named(t, "commit intents", below(chunk), about("intents", "2"))
 	spans.named(t, "batch", below(commit))
@@ -210,3 +210,6 @@ func (h *home) runWorker() {
 		}
 	})
 }
+
+// idBytes are a span's ids as its text has them: at random they read like anything.
+var idBytes = regexp.MustCompile(`(?m)^\s*(trace_id|span_id|parent_span_id): .*$`)

@@ -17,6 +17,13 @@ const (
 	StalledCondition = "Stalled"
 	// HealthyCondition tells how delivery goes.
 	HealthyCondition = "Healthy"
+	// ThrottledCondition is True on a MessageChannel while receivers ask for patience, or the bound of the day is reached. It is
+	// absent otherwise.
+	ThrottledCondition = "Throttled"
+	// CrisisCondition is True on a Monitor while negative mentions burst. It is absent otherwise.
+	CrisisCondition = "Crisis"
+	// CheckedCondition is False on a MessageTemplate that can be sent with, but of which a reader would stumble over something.
+	CheckedCondition = "Checked"
 	// RuntimeRoleCondition is False on a CRMTenant whose workers and servers have to use the database owner's login.
 	RuntimeRoleCondition = "RuntimeRole"
 	// QuarantinedCondition is True on a CRMTenant whose database holds another ledger than the one that was sent from, such as
@@ -25,6 +32,9 @@ const (
 	// FailoverSafeCondition is True on a CRMTenant whose database loses nothing when its server fails over, False where
 	// standbys lag behind, and Unknown where the database's owner may not see how they follow.
 	FailoverSafeCondition = "FailoverSafe"
+	// SentimentEngineCondition is True on a CRMTenant whose posts are judged by the server that it names, False where something is amiss
+	// with its Secret. It is absent where none is named.
+	SentimentEngineCondition = "SentimentEngine"
 	// WorkloadsReadyCondition is True on a CRMTenant whose workers and servers all run as it says they should. It is
 	// absent where the operator does not run them.
 	WorkloadsReadyCondition = "WorkloadsReady"
@@ -45,10 +55,18 @@ const (
 	SecretNotLabelled      = "SecretNotLabelled"
 	SecretKeyMissing       = "SecretKeyMissing"
 	SecretKeyTooLong       = "SecretKeyTooLong"
+	SecretKeyInvalid       = "SecretKeyInvalid"
+	NothingFoundReason     = "NothingFound"
+	ContentWarningsReason  = "ContentWarnings"
 	DependencyNotReady     = "DependencyNotReady"
 	DeliveringReason       = "Delivering"
 	ChannelTroubleReason   = "ChannelTrouble"
 	AttentionNeededReason  = "AttentionNeeded"
+	ReturnsTroubleReason   = "ReturnsTrouble"
+	// ReceiversDeferReason: large receivers of mail are written to more slowly because they deferred some.
+	ReceiversDeferReason = "ReceiversDefer"
+	// DailyCapReachedReason: as many messages have left over the channel today as may.
+	DailyCapReachedReason = "DailyCapReached"
 	// QuarantinedReason: nothing is sent from the tenant's ledger until a person decides.
 	QuarantinedReason     = "Quarantined"
 	ReconcileFailedReason = "ReconcileFailed"
@@ -74,6 +92,8 @@ const (
 	SecretNotOursReason = "SecretNotOurs"
 	SeparateReason      = "Separate"
 	OwnerRunsReason     = "OwnerRuns"
+	// ServerAskedReason: a server judges how posts speak.
+	ServerAskedReason = "ServerAsked"
 	// PermittedReason: the ledger is the one that the cluster knows.
 	PermittedReason = "Permitted"
 	// OtherLedgerReason: the database holds another copy of the ledger than the one that was sent from.
@@ -124,13 +144,79 @@ const (
 	TemplateInvalidReason     = "TemplateInvalid"
 	ConfigMapKeyMissingReason = "ConfigMapKeyMissing"
 	ExpressionInvalidReason   = "ExpressionInvalid"
+	// SegmentCycleReason: a segment asks for the membership of another one that asks for its own.
+	SegmentCycleReason = "SegmentCycle"
 	// BuildingReason: the definition is accepted, and the membership is not built by it yet.
 	BuildingReason = "Building"
 )
 
+// Reasons of a SocialSource's condition Healthy.
+const (
+	ListeningReason = "Listening"
+	// NotReadYetReason: no worker has read it since it was declared.
+	NotReadYetReason = "NotReadYet"
+	// SourceMovedReason: what it reads has moved for ever, and is read there. The message says what to write into the spec.
+	SourceMovedReason = "Moved"
+	// SourceThrottledReason: its network was asked too often, and is left alone for a while.
+	SourceThrottledReason    = "Throttled"
+	SourceUnauthorizedReason = "Unauthorized"
+	SourceForbiddenReason    = "Forbidden"
+	SourceNotFoundReason     = "NotFound"
+	SourceUnreachableReason  = "Unreachable"
+	// SourceMalformedReason: what its network answers cannot be read.
+	SourceMalformedReason = "Malformed"
+	// SourceMisdeclaredReason: its settings cannot work.
+	SourceMisdeclaredReason = "Misdeclared"
+)
+
+// Reasons of a Monitor's conditions.
+const (
+	// TopicInvalidReason: a topic's terms, or a source's keywords, cannot be looked for.
+	TopicInvalidReason = "TopicInvalid"
+	// TooManyTermsReason: all monitors of the tenant together have more terms than a post can be read for.
+	TooManyTermsReason = "TooManyTerms"
+	// IncidentOpenReason: negative mentions burst.
+	IncidentOpenReason = "IncidentOpen"
+	// The reasons of events about incidents.
+	IncidentOpenedReason  = "IncidentOpened"
+	IncidentsClosedReason = "IncidentsClosed"
+)
+
+// Reasons of an AutomationRule's conditions.
+const (
+	// RuleInvalidReason: something about the rule cannot be carried out.
+	RuleInvalidReason = "RuleInvalid"
+	// EntriesStuckReason: some entries cannot go on by themselves.
+	EntriesStuckReason = "EntriesStuck"
+	// RuleTroubleReason: the rule does not do all that it should.
+	RuleTroubleReason = "RuleTrouble"
+)
+
+// Reasons of a ServiceQueue's conditions.
+const (
+	// QueueTroubleReason: the queue does not do all that it should.
+	QueueTroubleReason = "QueueTrouble"
+)
+
+// Reasons of a ConsentPolicy's conditions.
+const (
+	// PurposeTakenReason: another ConsentPolicy has the purpose.
+	PurposeTakenReason = "PurposeTaken"
+	// TextChangedReason: a text differs from what people were asked under its version.
+	TextChangedReason = "TextChanged"
+)
+
 // Reasons of a Campaign's conditions.
 const (
-	SendKeyTakenReason = "SendKeyTaken"
+	// PolicyViolatedReason: a SendPolicy does not allow the campaign.
+	PolicyViolatedReason = "PolicyViolated"
+	// PurposeUnknownReason: no ConsentPolicy has the campaign's purpose.
+	PurposeUnknownReason = "PurposeUnknown"
+	SendKeyTakenReason   = "SendKeyTaken"
+	// PostInvalidReason: what is to be published cannot be, as it is written.
+	PostInvalidReason = "PostInvalid"
+	// PostsRefusedReason: the network did not take a post.
+	PostsRefusedReason = "PostsRefused"
 	// StoppedReason: the tenant, the channel or a template is suspended or gone.
 	StoppedReason = "Stopped"
 	// The reasons of events about a campaign's life, beside the phases.
@@ -143,7 +229,10 @@ func NotFoundReason(kind string) string { return kind + "NotFound" }
 // UseLabel marks a Secret that objects of this group may refer to; its value says for what.
 const (
 	UseLabel   = "crm.tertulia.dev/use"
-	UseChannel = "channel"
+	UseChannel = "channel" // MessageChannels
+	UseSource  = "source"  // SocialSources
+	// UseSentiment is for the CRMTenant's sentiment.
+	UseSentiment = "sentiment"
 )
 
 // OperatorName is how the operator calls itself: as the manager of fields that it applies, and in the label ManagedByLabel of

@@ -39,8 +39,14 @@ type CRMTenantSpec struct {
 	// where the operator runs them.
 	// +optional
 	Server *ProcessSize `json:"server,omitempty"`
-	// Suspend stops all of the tenant's sending and segment work, and keeps everything: servers go on answering, so that
-	// who unsubscribes is heard. Default: false.
+	// Tracking says whether campaigns may learn who reads their mails. Without it they may, where they declare it.
+	// +optional
+	Tracking *TenantTracking `json:"tracking,omitempty"`
+	// Sentiment names a server that judges how posts speak. Default: the words and rules that come with Tertulia.
+	// +optional
+	Sentiment *TenantSentiment `json:"sentiment,omitempty"`
+	// Suspend stops all of the tenant's sending, segment work and listening, and keeps everything: servers go on answering, so that
+	// who unsubscribes is heard. What a network does not keep for who comes back later is missed. Default: false.
 	// +optional
 	Suspend bool `json:"suspend,omitempty"`
 }

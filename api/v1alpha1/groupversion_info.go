@@ -31,6 +31,12 @@ func addKnownTypes(s *runtime.Scheme) error {
 		&MessageTemplate{}, &MessageTemplateList{},
 		&Segment{}, &SegmentList{},
 		&Campaign{}, &CampaignList{},
+		&SendPolicy{}, &SendPolicyList{},
+		&ConsentPolicy{}, &ConsentPolicyList{},
+		&SocialSource{}, &SocialSourceList{},
+		&Monitor{}, &MonitorList{},
+		&AutomationRule{}, &AutomationRuleList{},
+		&ServiceQueue{}, &ServiceQueueList{},
 	)
 	metav1.AddToGroupVersion(s, GroupVersion)
 	return nil

@@ -20,16 +20,20 @@ type ContentSource struct {
 	ConfigMapKeyRef ConfigMapKeyReference `json:"configMapKeyRef"`
 }
 
-// LocalizedContent is a message in one language. All texts are Liquid templates over contact, tenant and unsubscribe_url.
-// +kubebuilder:validation:XValidation:rule="has(self.html) != has(self.htmlFrom)",message="say the HTML once: html for a short text, or htmlFrom for a file"
+// LocalizedContent is a message in one language. All texts are Liquid templates over contact, tenant and unsubscribe_url; a post on a
+// social network has no contact, and reads tenant alone.
+// +kubebuilder:validation:XValidation:rule="!(has(self.html) && has(self.htmlFrom))",message="say the HTML once: html for a short text, or htmlFrom for a file"
+// +kubebuilder:validation:XValidation:rule="has(self.html) || has(self.htmlFrom) || has(self.text) || has(self.textFrom)",message="there is nothing to say: give html or htmlFrom for a mail, text or textFrom for a post or an answer on a social network"
+// +kubebuilder:validation:XValidation:rule="has(self.subject) || !has(self.html) && !has(self.htmlFrom)",message="a mail needs a subject: give one, or remove the HTML of what is a post or an answer on a social network"
 // +kubebuilder:validation:XValidation:rule="!(has(self.text) && has(self.textFrom))",message="say the plain text once: text or textFrom; without either it is made from the HTML"
 type LocalizedContent struct {
 	// Locale that this content is written in, such as es.
 	Locale Locale `json:"locale"`
-	// Subject line.
+	// Subject line. What is a post or an answer on a social network, and no mail, has none.
+	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=500
-	Subject string `json:"subject"`
+	Subject string `json:"subject,omitempty"`
 	// HTML body. What a contact's data adds is escaped unless the template says raw.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
@@ -38,7 +42,8 @@ type LocalizedContent struct {
 	// HTMLFrom takes the HTML body from a ConfigMap.
 	// +optional
 	HTMLFrom *ContentSource `json:"htmlFrom,omitempty"`
-	// Text body, for readers that show no HTML. Default: made from the HTML.
+	// Text body, for readers that show no HTML, and what a social network gets. In what is published, a line that holds --- and
+	// nothing else begins the next post of a thread. Default: made from the HTML.
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=262144
@@ -64,6 +69,26 @@ type MessageTemplateSpec struct {
 	Suspend bool `json:"suspend,omitempty"`
 }
 
+// TemplateWarning is something that keeps no message from being sent, and that a reader would stumble over.
+type TemplateWarning struct {
+	// Reason in a word: LocaleMissing, UnsubscribeMissing, LinkMalformed, LinkInsecure, ImageWithoutText, TextFromHTML, TooLarge or
+	// SampleFails.
+	Reason string `json:"reason"`
+	// Locale of the content, or the one that is missing.
+	Locale Locale `json:"locale"`
+	// Part of the content: subject, html or text. Empty for the content as a whole.
+	// +optional
+	Part string `json:"part,omitempty"`
+	// Line in the part, from 1. Absent where the part as a whole is meant.
+	// +optional
+	Line int32 `json:"line,omitempty"`
+	// Column in the line, from 1, in characters.
+	// +optional
+	Column int32 `json:"column,omitempty"`
+	// Message says what is amiss and how to mend it.
+	Message string `json:"message"`
+}
+
 // MessageTemplateStatus tells what was compiled.
 type MessageTemplateStatus struct {
 	Status `json:",inline"`
@@ -79,6 +104,11 @@ type MessageTemplateStatus struct {
 	// +optional
 	// +listType=set
 	Variables []string `json:"variables,omitempty"`
+	// Warnings are the first thirty of what a check of the content found.
+	// +optional
+	// +kubebuilder:validation:MaxItems=30
+	// +listType=atomic
+	Warnings []TemplateWarning `json:"warnings,omitempty"`
 }
 
 // MessageTemplate is the content of a message, by locale, in Liquid.
@@ -87,6 +117,7 @@ type MessageTemplateStatus struct {
 // +kubebuilder:resource:path=messagetemplates,shortName=mt,categories=crm
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
 // +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
+// +kubebuilder:printcolumn:name="Checked",type=string,JSONPath=`.status.conditions[?(@.type=="Checked")].status`
 // +kubebuilder:printcolumn:name="Locales",type=string,JSONPath=`.status.locales`
 // +kubebuilder:printcolumn:name="Digest",type=string,JSONPath=`.status.digest`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`

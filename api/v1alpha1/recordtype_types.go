@@ -24,9 +24,10 @@ type FieldName string
 
 // Attribute is one typed column of a record.
 // +kubebuilder:validation:XValidation:rule="!has(self.enum) || self.type == 'String'",message="enum is for attributes of type String: remove it or change the type"
+// +kubebuilder:validation:XValidation:rule="!has(self.role) || self.type == (self.role == 'Birthday' ? 'Date' : 'String')",message="a Name and a Place are of type String, a Birthday is of type Date: change the role or the type"
 type Attribute struct {
-	// Name of the attribute in expressions (contact.<name>), templates and CSV headers.
-	// +kubebuilder:validation:XValidation:rule="!(self in ['id', 'public_id', 'locale', 'time_zone', 'tags', 'email', 'phone', 'created_at', 'updated_at', 'external_id'])",message="every contact has a field of this name already: choose another"
+	// Name of the attribute in expressions (contact.<name>), templates and CSV headers; of accounts, in CSV headers.
+	// +kubebuilder:validation:XValidation:rule="!(self in ['id', 'public_id', 'locale', 'time_zone', 'tags', 'email', 'phone', 'created_at', 'updated_at', 'external_id', 'account', 'account_role'])",message="every record has a field of this name already, or files have a column: choose another"
 	Name FieldName `json:"name"`
 	// Type of the values. It is never changed where that could lose data.
 	Type ValueType `json:"type"`
@@ -48,7 +49,22 @@ type Attribute struct {
 	// Personal marks what identifies a person (a name, a birthday): no expression may single somebody out by it. Default: false.
 	// +optional
 	Personal bool `json:"personal,omitempty"`
+	// Role says what the attribute tells of who somebody is: Name (or a part of it), Place (where they live) or Birthday. Contacts who agree in it
+	// are suggested as one person, for people to decide. Default: it tells nothing of that.
+	// +optional
+	Role AttributeRole `json:"role,omitempty"`
 }
+
+// AttributeRole is what an attribute tells of who somebody is.
+// +kubebuilder:validation:Enum=Name;Place;Birthday
+type AttributeRole string
+
+// The roles of attributes.
+const (
+	NameRole     AttributeRole = "Name"
+	PlaceRole    AttributeRole = "Place"
+	BirthdayRole AttributeRole = "Birthday"
+)
 
 // RecordTypeSpec declares the attributes of a record.
 type RecordTypeSpec struct {
@@ -57,7 +73,17 @@ type RecordTypeSpec struct {
 	// +kubebuilder:validation:MaxItems=200
 	// +listType=map
 	// +listMapKey=name
+	// +kubebuilder:validation:XValidation:rule="self.filter(a, has(a.role) && a.role == 'Birthday').size() <= 1",message="two attributes have the role Birthday: people have one"
 	Attributes []Attribute `json:"attributes,omitempty"`
+	// Sources says whose word counts where several sources tell of one person, the highest first, such as crm, shop, import. Among sources
+	// that are not listed, which come last, the newest value counts. A change counts for everybody within minutes.
+	// +optional
+	// +kubebuilder:validation:MaxItems=50
+	// +kubebuilder:validation:items:MaxLength=63
+	// +kubebuilder:validation:items:Pattern=`^[a-z0-9][a-z0-9._-]*$`
+	// +kubebuilder:validation:XValidation:rule="self.all(s, self.exists_one(o, o == s))",message="a source stands here twice: keep its first place"
+	// +listType=atomic
+	Sources []string `json:"sources,omitempty"`
 	// Suspend stops the operator from changing columns. Default: false.
 	// +optional
 	Suspend bool `json:"suspend,omitempty"`
@@ -71,7 +97,7 @@ type RecordTypeStatus struct {
 	Columns int32 `json:"columns,omitempty"`
 }
 
-// RecordType extends a record of the CRM with attributes of the tenant's own. It is named after what it extends.
+// RecordType extends a record of the CRM with attributes of the tenant's own. It is named after what it extends: contact or account.
 // +kubebuilder:object:root=true
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:path=recordtypes,shortName=rt,categories=crm
@@ -79,7 +105,9 @@ type RecordTypeStatus struct {
 // +kubebuilder:printcolumn:name="Reason",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].reason`
 // +kubebuilder:printcolumn:name="Columns",type=integer,JSONPath=`.status.columns`
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
-// +kubebuilder:validation:XValidation:rule="self.metadata.name == 'contact'",message="a RecordType is named after the record that it extends: name it \"contact\""
+// +kubebuilder:validation:XValidation:rule="self.metadata.name in ['contact', 'account']",message="a RecordType is named after the record that it extends: name it \"contact\" or \"account\""
+// +kubebuilder:validation:XValidation:rule="self.metadata.name != 'account' || !has(self.spec.attributes) || self.spec.attributes.all(a, !(a.name in ['name', 'domain']) && !has(a.role))",message="accounts have a name and a domain already, and roles tell who people are: choose other names, and remove the roles"
+// +kubebuilder:validation:XValidation:rule="self.metadata.name == 'contact' || !has(self.spec.sources)",message="of accounts the newest word counts, whoever says it: remove sources"
 type RecordType struct {
 	metav1.TypeMeta   `json:",inline"`
 	metav1.ObjectMeta `json:"metadata,omitempty"`

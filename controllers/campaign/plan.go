@@ -7,38 +7,14 @@ import (
 	"github.com/tertulia-crm/tertulia/api/v1alpha1"
 	"github.com/tertulia-crm/tertulia/controllers/reconciling"
 	"github.com/tertulia-crm/tertulia/internal/campaign"
-	"github.com/tertulia-crm/tertulia/internal/store"
 )
-
-// planSend is the send that a campaign declares. Schedules without a zone are in the tenant's.
-func planSend(object *v1alpha1.Campaign, tenantZone string) (store.SendConfig, error) {
-	spec := object.Spec
-	zone := spec.Schedule.TimeZone
-	if zone == "" {
-		zone = tenantZone
-	}
-	schedule, err := campaign.ParseSchedule(spec.Schedule.At, zone, string(spec.Schedule.StartingDeadline))
-	if err != nil {
-		return store.SendConfig{}, reconciling.Stall(v1alpha1.InvalidSpecReason, "spec.schedule: %s.", err)
-	}
-	config := store.SendConfig{
-		SendKey: spec.SendKey, Campaign: object.Name, Purpose: spec.Purpose, Channel: spec.ChannelRef.Name,
-		Segments: names(spec.Audience.Segments), Exclude: names(spec.Audience.Exclude), MaxRecipients: spec.Audience.MaxRecipients,
-		StartsAt: schedule.StartsAt(), Deadline: schedule.StartingDeadline(), Suspended: spec.Suspend,
-	}
-	for i := range spec.Variants {
-		v := &spec.Variants[i]
-		config.Variants = append(config.Variants, store.SendVariant{Name: v.Name, Template: v.TemplateRef.Name, Weight: v.WeightOrDefault()})
-	}
-	return config, nil
-}
 
 // planReferences tells whether what a campaign names is there and in force. The audience counts until it is frozen, and
 // nothing counts for a send that is over.
 func planReferences(found facts) error {
 	state := campaign.Scheduled
 	if found.send != nil {
-		state = found.send.State
+		state = found.send.Stage()
 	}
 	if state.Final() && state != campaign.Expired {
 		return nil

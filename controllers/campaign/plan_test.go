@@ -68,6 +68,8 @@ func TestPhaseAndHealth(t *testing.T) {
 	}{
 		"scheduled":             {"nothing is wrong", store.SendStatus{State: campaign.Scheduled}, v1alpha1.CampaignScheduled, v1alpha1.DeliveringReason, true},
 		"paused":                {"its author said so", store.SendStatus{State: campaign.Sending, Suspended: true, Stopped: true}, v1alpha1.CampaignPaused, v1alpha1.DeliveringReason, true},
+		"paused by a person":    {"it is a decision, and no trouble", store.SendStatus{State: campaign.Sending, Pause: &store.Command{Verb: campaign.Pause}, Stopped: true}, v1alpha1.CampaignPaused, v1alpha1.DeliveringReason, true},
+		"aborted":               {"it is over", store.SendStatus{State: campaign.Aborted, ChannelTrouble: "x", Counts: campaign.Counts{Pending: 3}}, v1alpha1.CampaignAborted, v1alpha1.DeliveringReason, true},
 		"held and suspended":    {"a person must decide all the same", store.SendStatus{State: campaign.Held, Suspended: true}, v1alpha1.CampaignHeld, v1alpha1.AttentionNeededReason, false},
 		"completed, suspended":  {"nothing is left to pause", store.SendStatus{State: campaign.Completed, Suspended: true, Stopped: true}, v1alpha1.CampaignCompleted, v1alpha1.DeliveringReason, true},
 		"held back":             {"a restored ledger may have forgotten whom it wrote to", store.SendStatus{State: campaign.Sending, HeldBack: true, Stopped: true}, v1alpha1.CampaignHeld, v1alpha1.AttentionNeededReason, false},
@@ -101,15 +103,15 @@ func TestHealthMessage(t *testing.T) {
 			store.SendStatus{State: campaign.Sending, PutOff: true, PutOffCode: "4.7.1"},
 			"The relay asks to be tried again later (4.7.1): what waits is tried again after a minute, then with growing pauses.",
 		},
-		"all sent": {"nothing is left to look into", store.SendStatus{State: campaign.Completed, Sent: 3}, "Every outcome is known."},
+		"all sent": {"nothing is left to look into", store.SendStatus{State: campaign.Completed, Counts: campaign.Counts{Sent: 3}}, "Every outcome is known."},
 		"refused": {
 			"who reads only the message learns of them",
-			store.SendStatus{State: campaign.Completed, Sent: 3, Failed: 2},
+			store.SendStatus{State: campaign.Completed, Counts: campaign.Counts{Sent: 3, Failed: 2}},
 			"Every outcome is known. The relay refused 2 for good, or put them off for too long.",
 		},
 		"ambiguous": {
 			"what may have arrived is not known",
-			store.SendStatus{State: campaign.Completed, Sent: 3, Ambiguous: 16},
+			store.SendStatus{State: campaign.Completed, Counts: campaign.Counts{Sent: 3, Ambiguous: 16}},
 			"Every outcome is known but of 16: a worker or a connection died on them, they may have arrived, and they are not sent again.",
 		},
 	}

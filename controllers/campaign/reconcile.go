@@ -9,7 +9,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/tertulia-crm/tertulia/api/v1alpha1"
 	"github.com/tertulia-crm/tertulia/controllers/reconciling"
@@ -18,55 +17,61 @@ import (
 )
 
 // Reconcile declares one campaign's send, or says why it cannot, and shows how the send goes.
-func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (result ctrl.Result, err error) {
-	object := &v1alpha1.Campaign{}
-	if err := r.Client.Get(ctx, request.NamespacedName, object); err != nil {
-		return ctrl.Result{}, client.IgnoreNotFound(err)
-	}
-	pass := r.Passes.Begin(object)
-	pass.Count(counts)
-	defer func() { result, err = pass.End(ctx, err) }()
+func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
+	return tenancy.Reconcile(ctx, r.Controller, request, &v1alpha1.Campaign{}, r.enforce, sleep)
+}
 
-	if !object.DeletionTimestamp.IsZero() {
-		return ctrl.Result{}, r.Tenants.Release(ctx, pass, object.Namespace, func(ctx context.Context, tenant tenancy.Tenant) error {
-			return tenant.DB.DormantSend(ctx, object.Name)
-		})
-	}
-	tenant, err := r.Tenants.Tenant(ctx, object.Namespace)
-	if err != nil {
-		return ctrl.Result{}, err
-	}
-	if err := pass.KeepUntilReleased(ctx); err != nil {
-		return ctrl.Result{}, err
-	}
+func (r *Reconciler) enforce(ctx context.Context, pass *reconciling.Pass, object *v1alpha1.Campaign, tenant tenancy.Tenant) error {
+	pass.Count(counts)
 	found, err := r.gather(ctx, object, tenant)
 	if err != nil {
-		return ctrl.Result{}, err
+		return err
 	}
 	declared, refused := r.declare(ctx, object, tenant, found)
+	declared.where = found.where()
+	if declared.unsure {
+		pass.LookAgainAfter(serverWait)
+	}
 	status, err := loadSend(ctx, object, tenant.DB)
 	if err != nil {
-		return ctrl.Result{}, err
+		return err
 	}
 	// After the numbers: where the ledger is the permitted one now, they are its own.
 	permitted, err := tenant.DB.SendPermitted(ctx)
 	if err != nil {
-		return ctrl.Result{}, err
+		return err
 	}
 	if !permitted || status != nil && status.Quarantined {
 		reportQuarantine(pass, object, declared)
-		return ctrl.Result{}, refused
+		return refused
 	}
 	report(pass, object, declared, status)
-	return ctrl.Result{}, refused
+	return refused
+}
+
+func sleep(ctx context.Context, object *v1alpha1.Campaign, tenant tenancy.Tenant) error {
+	return tenant.DB.DormantSend(ctx, object.Name)
 }
 
 // declare writes down what is to be sent. What cannot be accepted pauses the send, so that nothing goes on under an older
 // declaration than the one that its author sees.
 func (r *Reconciler) declare(ctx context.Context, object *v1alpha1.Campaign, tenant tenancy.Tenant, found facts) (declaration, error) {
-	config, err := planSend(object, tenant.TimeZone)
+	config, err := planSend(object, tenant.TimeZone, r.now())
 	if err == nil {
 		err = planReferences(found)
+	}
+	if err == nil {
+		err = planKind(object, found)
+	}
+	if err == nil {
+		err = r.judge(ctx, object, tenant, found)
+	}
+	unsure := false
+	if err == nil && object.Spec.Publication != nil {
+		unsure, err = r.preparePublication(ctx, object, tenant, found, &config)
+	}
+	if err == nil && object.Spec.Publication == nil {
+		err = checkSubjects(ctx, tenant, found)
 	}
 	var applied store.AppliedSend
 	if err == nil {
@@ -86,18 +91,21 @@ func (r *Reconciler) declare(ctx context.Context, object *v1alpha1.Campaign, ten
 			return declaration{}, paused
 		}
 	}
-	return declaration{startsAt: config.StartsAt}, err
+	return declaration{startsAt: config.StartsAt, unsure: unsure}, err
 }
 
 // declaration is what came of a campaign's spec.
 type declaration struct {
 	startsAt time.Time // zero where the schedule cannot be read
 	ignored  []string  // fields that have no effect any more
+	where    string    // it leaves
+	unsure   bool      // a server has to be asked yet what it takes
 }
 
 // facts are what a campaign's acceptance depends on.
 type facts struct {
 	channel   reference
+	kind      v1alpha1.ChannelType // the channel's; "" where it is not there
 	templates []reference
 	segments  []reference
 	send      *store.SendStatus // nil before there is one
@@ -114,9 +122,11 @@ type reference struct {
 func (r *Reconciler) gather(ctx context.Context, object *v1alpha1.Campaign, tenant tenancy.Tenant) (facts, error) {
 	var found facts
 	var err error
-	if found.channel, err = r.look(ctx, object.Namespace, object.Spec.ChannelRef.Name, "MessageChannel", &v1alpha1.MessageChannel{}); err != nil {
+	channel := &v1alpha1.MessageChannel{}
+	if found.channel, err = r.look(ctx, object.Namespace, object.Spec.ChannelRef.Name, "MessageChannel", channel); err != nil {
 		return facts{}, err
 	}
+	found.kind = channel.Spec.Type
 	for _, name := range templateNames(object.Spec) {
 		template, err := r.look(ctx, object.Namespace, name, "MessageTemplate", &v1alpha1.MessageTemplate{})
 		if err != nil {

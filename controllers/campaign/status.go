@@ -21,12 +21,14 @@ var counts = reconciling.Counts{Every: 5 * time.Second, Strip: withoutCounts}
 func withoutCounts(o v1alpha1.Object) {
 	s := &o.(*v1alpha1.Campaign).Status
 	s.Sent, s.Failed, s.Ambiguous, s.Skipped, s.Pending, s.SkippedByReason, s.Progress = nil, nil, nil, nil, nil, nil, ""
+	s.CampaignEngagement = v1alpha1.CampaignEngagement{}
 }
 
 // reportQuarantine leaves the numbers as they are: what the database holds may be a restored backup, and they are what is
 // left of what it has forgotten.
 func reportQuarantine(pass *reconciling.Pass, object *v1alpha1.Campaign, declared declaration) {
-	pass.InForce(planMessage(object.Status.Phase, declared.ignored))
+	object.Status.Where, object.Status.What = declared.where, planWhat(object.Spec)
+	pass.InForce(planMessage(object.Status, declared.ignored))
 	pass.Healthy(false, v1alpha1.QuarantinedReason,
 		"The tenant is quarantined, and nothing is sent: its CRMTenant says why. The numbers are those from before.")
 }
@@ -34,7 +36,7 @@ func reportQuarantine(pass *reconciling.Pass, object *v1alpha1.Campaign, declare
 // report writes how a campaign's send goes. It does so also when its newest declaration was refused.
 func report(pass *reconciling.Pass, object *v1alpha1.Campaign, declared declaration, send *store.SendStatus) {
 	before := object.Status.Phase
-	object.Status = v1alpha1.CampaignStatus{Status: object.Status.Status}
+	object.Status = v1alpha1.CampaignStatus{Status: object.Status.Status, Where: declared.where, What: planWhat(object.Spec)}
 	if !declared.startsAt.IsZero() {
 		object.Status.ScheduledFor = seconds(&declared.startsAt)
 	}
@@ -43,16 +45,19 @@ func report(pass *reconciling.Pass, object *v1alpha1.Campaign, declared declarat
 		return
 	}
 	object.Status.Phase = planPhase(*send)
-	object.Status.ScheduledFor = seconds(&send.StartsAt)
+	planSchedule(&object.Status, *send)
+	object.Status.Winner = planWinner(send.Decision)
 	object.Status.FinishedAt = seconds(send.FinishedAt)
+	object.Status.Command = planCommand(*send)
+	object.Status.Posts = planPosts(*send)
 	if send.FrozenAt != nil {
 		count(&object.Status, *send)
 	}
 	health := planHealth(*send)
 	pass.Healthy(health.good, health.reason, health.message)
-	pass.InForce(planMessage(object.Status.Phase, declared.ignored))
+	pass.InForce(planMessage(object.Status, declared.ignored))
 	if before != object.Status.Phase {
-		tellPhase(pass, object.Status.Phase, health)
+		tellPhase(pass, object, health)
 	}
 }
 
@@ -62,6 +67,8 @@ func count(status *v1alpha1.CampaignStatus, send store.SendStatus) {
 	for _, skipped := range send.SkippedByReason {
 		status.SkippedByReason = append(status.SkippedByReason, v1alpha1.SkipCount{Reason: string(skipped.Reason), Count: skipped.Count})
 	}
+	status.CampaignEngagement = planEngagement(send)
+	status.CampaignReturns = planReturns(send.Returned)
 	status.Progress = fmt.Sprintf("%d/%d", send.Sent, send.Planned)
 }
 
@@ -74,16 +81,17 @@ func seconds(t *time.Time) *metav1.Time {
 	return &whole
 }
 
-// planPhase is the phase that people see: a send that would go on but for its suspension is Paused, and one that a person has to
+// planPhase is the phase that people see: a send that would go on but for its suspension, or a person's pause, is Paused, and one that a person has to
 // decide about is Held.
 func planPhase(send store.SendStatus) v1alpha1.CampaignPhase {
+	stage := send.Stage()
 	switch {
-	case send.HeldBack && !send.State.Final():
+	case send.HeldBack && !stage.Final():
 		return v1alpha1.CampaignHeld
-	case send.Suspended && !send.State.Final() && send.State != campaign.Held:
+	case (send.Suspended || send.Pause != nil) && !stage.Final() && stage != campaign.Held:
 		return v1alpha1.CampaignPaused
 	}
-	return v1alpha1.CampaignPhase(send.State)
+	return v1alpha1.CampaignPhase(stage)
 }
 
 type health struct {
@@ -102,15 +110,23 @@ func planHealth(send store.SendStatus) health {
 		}
 	case send.State == campaign.Held:
 		return health{false, v1alpha1.AttentionNeededReason, orDefault(send.Message, "The send is held until a person decides.")}
+	case send.State == campaign.Expired && send.Recurs:
+		return health{true, v1alpha1.DeliveringReason, orDefault(send.Message, store.MissedMessage)}
 	case send.State == campaign.Expired:
 		return health{
 			false, v1alpha1.AttentionNeededReason,
 			"The starting deadline passed before the send could begin, and nothing was sent: set another schedule to send it after all.",
 		}
+	case send.Publishes && send.Failed > 0:
+		return health{false, v1alpha1.PostsRefusedReason, fmt.Sprintf(
+			"The network refused %d of %d posts for good, or could not be reached for too long: GET /v1/campaigns/<name>/publication tells its words.",
+			send.Failed, send.Planned)}
 	case send.State.Final():
 		return health{true, v1alpha1.DeliveringReason, planEnd(send)}
 	case send.ChannelTrouble != "":
 		return health{false, v1alpha1.ChannelTroubleReason, send.ChannelTrouble}
+	case send.Pause != nil:
+		return health{true, v1alpha1.DeliveringReason, "A person has paused the send: status.command says who and why."}
 	case send.Stopped && !send.Suspended:
 		return health{false, v1alpha1.StoppedReason, "Nothing is sent while the tenant, the channel or a template is suspended."}
 	}
@@ -123,6 +139,9 @@ func planHealth(send store.SendStatus) health {
 // planEnd tells how a send ended, and what of it a person may want to look into.
 func planEnd(send store.SendStatus) string {
 	message := "Every outcome is known."
+	if send.Pending > 0 { // of an aborted send
+		return fmt.Sprintf("A person has ended the send: of %d messages that were in flight or waiting the outcome follows.", send.Pending)
+	}
 	if send.Ambiguous > 0 {
 		message = fmt.Sprintf("Every outcome is known but of %d: a worker or a connection died on them, they may have arrived, and they are not sent again.",
 			send.Ambiguous)
@@ -149,11 +168,16 @@ func orDefault(text, otherwise string) string {
 }
 
 // planMessage says what is in force.
-func planMessage(phase v1alpha1.CampaignPhase, ignored []string) string {
+func planMessage(status v1alpha1.CampaignStatus, ignored []string) string {
 	message := "The send is declared."
-	switch phase {
+	switch status.Phase {
 	case v1alpha1.CampaignPaused:
 		message = "The send is paused: it goes on where it stopped when spec.suspend is removed."
+		if isPaused(status.Command) {
+			message = "The send is paused by a person, as status.command says: it goes on where it stopped after `tertulia campaign resume`."
+		}
+	case v1alpha1.CampaignAborted:
+		message = "A person has ended the send, as status.command says. This campaign sends nothing more."
 	case v1alpha1.CampaignCompleted:
 		message = "The send is completed. This campaign sends nothing more."
 	case v1alpha1.CampaignScheduled, v1alpha1.CampaignFreezing, v1alpha1.CampaignSending, v1alpha1.CampaignHeld, v1alpha1.CampaignExpired:
@@ -165,12 +189,18 @@ func planMessage(phase v1alpha1.CampaignPhase, ignored []string) string {
 }
 
 // tellPhase publishes the turns of a campaign's life that people wait for.
-func tellPhase(pass *reconciling.Pass, phase v1alpha1.CampaignPhase, health health) {
-	switch phase {
+func tellPhase(pass *reconciling.Pass, object *v1alpha1.Campaign, health health) {
+	switch phase := object.Status.Phase; phase {
 	case v1alpha1.CampaignSending:
-		pass.Happened(corev1.EventTypeNormal, v1alpha1.SendingStartedReason, "The audience is frozen and sending has begun.")
+		begun := "The audience is frozen and sending has begun."
+		if object.Spec.Publication != nil {
+			begun = "The posts are written and leave."
+		}
+		pass.Happened(corev1.EventTypeNormal, v1alpha1.SendingStartedReason, begun)
 	case v1alpha1.CampaignHeld, v1alpha1.CampaignExpired:
 		pass.Happened(corev1.EventTypeWarning, string(phase), health.message)
+	case v1alpha1.CampaignAborted:
+		pass.Happened(corev1.EventTypeNormal, string(phase), "A person has ended the campaign.")
 	case v1alpha1.CampaignCompleted:
 		pass.Happened(corev1.EventTypeNormal, string(phase), health.message)
 	case v1alpha1.CampaignScheduled, v1alpha1.CampaignFreezing, v1alpha1.CampaignPaused:

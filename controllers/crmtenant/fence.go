@@ -146,17 +146,28 @@ func (r *Reconciler) knownCampaigns(ctx context.Context, namespace string) ([]st
 	}
 	var known []store.KnownCampaign
 	for i := range list.Items {
-		c := &list.Items[i]
-		if c.Status.Phase == "" {
-			continue
-		}
-		known = append(known, store.KnownCampaign{
-			Campaign: c.Name, SendKey: c.Spec.SendKey, Phase: string(c.Status.Phase),
-			Planned: ptr.Deref(c.Status.Planned, 0), Sent: ptr.Deref(c.Status.Sent, 0), Failed: ptr.Deref(c.Status.Failed, 0),
-			Ambiguous: ptr.Deref(c.Status.Ambiguous, 0), Skipped: ptr.Deref(c.Status.Skipped, 0),
-		})
+		known = append(known, planKnown(&list.Items[i])...)
 	}
 	return known, nil
+}
+
+// planKnown is what a Campaign's status says of its sends: of one that recurs, how its last occurrence went, and apart from that
+// whether it goes on.
+func planKnown(c *v1alpha1.Campaign) []store.KnownCampaign {
+	s := &c.Status
+	if s.Phase == "" {
+		return nil
+	}
+	declared := store.KnownCampaign{Campaign: c.Name, SendKey: c.Spec.SendKey, Phase: string(s.Phase)}
+	counted := declared
+	counted.Occurrence = s.Occurrence
+	counted.Planned, counted.Sent, counted.Failed = ptr.Deref(s.Planned, 0), ptr.Deref(s.Sent, 0), ptr.Deref(s.Failed, 0)
+	counted.Ambiguous, counted.Skipped = ptr.Deref(s.Ambiguous, 0), ptr.Deref(s.Skipped, 0)
+	if s.Occurrence == "" {
+		return []store.KnownCampaign{counted}
+	}
+	counted.Phase = string(s.LastPhase)
+	return []store.KnownCampaign{declared, counted}
 }
 
 // reportFence tells in the tenant's conditions whether its ledger may be sent from, and has the other objects look again when

@@ -4,9 +4,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 	"pgregory.net/rapid"
 
+	"github.com/tertulia-crm/tertulia/api/v1alpha1"
 	"github.com/tertulia-crm/tertulia/internal/store"
 )
 
@@ -170,6 +173,39 @@ func TestPlanFailover(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			if got := planFailover(tc.seen); got.status != tc.want || got.reason == "" || got.message == "" {
 				t.Errorf("got %+v, want %s (%s)", got, tc.want, tc.reason)
+			}
+		})
+	}
+}
+
+// TestPlanKnown tells apart what a status says of the campaign and of its last occurrence.
+func TestPlanKnown(t *testing.T) {
+	campaign := func(s v1alpha1.CampaignStatus) *v1alpha1.Campaign {
+		return &v1alpha1.Campaign{ObjectMeta: metav1.ObjectMeta{Name: "spring"}, Spec: v1alpha1.CampaignSpec{SendKey: "spring-2027"}, Status: s}
+	}
+	for name, tc := range map[string]struct {
+		status v1alpha1.CampaignStatus
+		want   []store.KnownCampaign
+	}{
+		"nothing is known": {},
+		"once": {
+			v1alpha1.CampaignStatus{Phase: "Sending", Planned: ptr.To[int64](10), Sent: ptr.To[int64](4)},
+			[]store.KnownCampaign{{Campaign: "spring", SendKey: "spring-2027", Phase: "Sending", Planned: 10, Sent: 4}},
+		},
+		"before the first occurrence": {
+			v1alpha1.CampaignStatus{Phase: "Scheduled"}, []store.KnownCampaign{{Campaign: "spring", SendKey: "spring-2027", Phase: "Scheduled"}},
+		},
+		"between two occurrences": {
+			v1alpha1.CampaignStatus{Phase: "Scheduled", Occurrence: "2027-03-21T09:00", LastPhase: "Completed", Planned: ptr.To[int64](10), Sent: ptr.To[int64](10)},
+			[]store.KnownCampaign{
+				{Campaign: "spring", SendKey: "spring-2027", Phase: "Scheduled"},
+				{Campaign: "spring", SendKey: "spring-2027", Occurrence: "2027-03-21T09:00", Phase: "Completed", Planned: 10, Sent: 10},
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if diff := cmp.Diff(tc.want, planKnown(campaign(tc.status))); diff != "" {
+				t.Errorf("-want +got:\n%s", diff)
 			}
 		})
 	}

@@ -1,11 +1,14 @@
 package crmtenant
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/tertulia-crm/tertulia/api/v1alpha1"
 	"github.com/tertulia-crm/tertulia/controllers/reconciling"
 	"github.com/tertulia-crm/tertulia/controllers/tenancy"
+	"github.com/tertulia-crm/tertulia/internal/campaign"
+	"github.com/tertulia-crm/tertulia/internal/crm"
 	"github.com/tertulia-crm/tertulia/internal/store"
 )
 
@@ -92,20 +95,46 @@ func planLogin(spec v1alpha1.CRMTenantSpec, place tenancy.Place, f facts, newPas
 // planTenant is the row that the data plane reads.
 func planTenant(t *v1alpha1.CRMTenant) (store.Tenant, error) {
 	zone := t.Spec.TimeZoneOrDefault()
-	// "Local" is this machine's zone to Go, and no zone to an author.
-	if _, err := time.LoadLocation(zone); err != nil || zone == "Local" {
-		return store.Tenant{}, reconciling.Stall(v1alpha1.InvalidSpecReason,
-			"spec.timeZone %q is unknown: name an IANA zone, such as Europe/Madrid.", zone)
+	if _, err := crm.ParseZone(zone); err != nil {
+		return store.Tenant{}, reconciling.Stall(v1alpha1.InvalidSpecReason, "spec.timeZone: %s.", err)
 	}
 	locales := make([]string, 0, len(t.Spec.Locales))
 	for _, l := range t.Spec.Locales {
 		locales = append(locales, string(l))
 	}
-	return store.Tenant{
+	row := store.Tenant{
 		ID: t.Spec.ID, Namespace: t.Namespace, DisplayName: t.Spec.DisplayName, TimeZone: zone,
 		Locales: locales, PublicURL: t.Spec.PublicURL, Suspended: t.Spec.Suspend,
-	}, nil
+	}
+	var err error
+	if row.Sentiment, err = planSentiment(t.Spec.Sentiment); err != nil {
+		return store.Tenant{}, err
+	}
+	return row, planTracking(t.Spec.Tracking, &row)
 }
+
+// planTracking says whether mails may be tracked, and for how long it is kept what came of it.
+func planTracking(spec *v1alpha1.TenantTracking, row *store.Tenant) error {
+	if spec == nil {
+		return nil
+	}
+	row.TrackingForbidden = spec.Policy == v1alpha1.TrackingForbidden
+	if spec.Retention == "" {
+		return nil
+	}
+	retention, err := campaign.ParseDuration(string(spec.Retention))
+	if err == nil && retention < minTrackingRetention {
+		err = fmt.Errorf("%q is less than a day: what people do with a mail is counted for some days", spec.Retention)
+	}
+	if err != nil {
+		return reconciling.Stall(v1alpha1.InvalidSpecReason, "spec.tracking.retention: %s.", err)
+	}
+	row.TrackingRetention = retention
+	return nil
+}
+
+// minTrackingRetention keeps a retention from ending while a campaign is still sent.
+const minTrackingRetention = 24 * time.Hour
 
 // planServer is where clients find the tenant's API.
 func planServer(spec v1alpha1.CRMTenantSpec, serverURL string) string {

@@ -39,7 +39,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (resul
 		r.tellNeighbours(ctx, object.Namespace, settled)
 	} else {
 		r.Tenants.Open(ctx, object.Namespace, tenancy.Tenant{
-			ID: object.Spec.ID, TimeZone: object.Spec.TimeZoneOrDefault(), Suspended: object.Spec.Suspend,
+			ID: object.Spec.ID, TimeZone: object.Spec.TimeZoneOrDefault(), Suspended: object.Spec.Suspend, PublicURL: object.Spec.PublicURL,
 		})
 		pass.LookAgainAfter(calendar)
 	}
@@ -58,6 +58,9 @@ func (r *Reconciler) settle(ctx context.Context, pass *reconciling.Pass, object 
 		told.MetricsTokenSHA256 = r.Workloads.Metrics.SHA256()
 	}
 	if err := r.claim(ctx, object, told); err != nil {
+		return err
+	}
+	if told.SentimentToken, err = r.sentimentToken(ctx, pass, object); err != nil {
 		return err
 	}
 	found, err := r.gather(ctx, object)
@@ -119,6 +122,12 @@ func (r *Reconciler) prepareDatabase(ctx context.Context, object *v1alpha1.CRMTe
 		return nil, err
 	}
 	if err := db.EnsureEventPartitions(ctx, r.Clock()); err != nil {
+		return nil, err
+	}
+	if err := db.EnsureEngagementPartitions(ctx, r.Clock()); err != nil {
+		return nil, err
+	}
+	if err := db.PruneEngagement(ctx, r.Clock()); err != nil {
 		return nil, err
 	}
 	return db, nil

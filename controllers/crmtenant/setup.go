@@ -59,6 +59,9 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	if err := mgr.GetFieldIndexer().IndexField(context.Background(), &v1alpha1.CRMTenant{}, databaseSecretIndex, databaseSecret); err != nil {
 		return err
 	}
+	if err := mgr.GetFieldIndexer().IndexField(context.Background(), &v1alpha1.CRMTenant{}, sentimentSecretIndex, sentimentSecret); err != nil {
+		return err
+	}
 	if err := r.setupMarks(mgr); err != nil {
 		return err
 	}
@@ -69,6 +72,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		For(&v1alpha1.CRMTenant{}, builder.WithPredicates(reconciling.Edited())).
 		WatchesMetadata(&corev1.Secret{}, ofOurs).
 		WatchesMetadata(&corev1.Secret{}, reconciling.Referrers(mgr.GetCache(), list, databaseSecretIndex)).
+		WatchesMetadata(&corev1.Secret{}, reconciling.Referrers(mgr.GetCache(), list, sentimentSecretIndex)).
 		WatchesRawSource(r.Tenants.Source("CRMTenant", nil)).
 		WithOptions(reconciling.Options("CRMTenant"))
 	if r.Workloads != nil {

@@ -37,6 +37,10 @@ type Workloads struct {
 	// HTTPFrom and MetricsFrom name the namespaces from which servers are reached, and metrics scraped. None is everywhere
 	// for the one, and nowhere for the other.
 	HTTPFrom, MetricsFrom []string
+	// WebhookNetworks are networks that are not public and that workers may post webhooks to.
+	WebhookNetworks []string
+	// ListenNetworks are networks that are not public and that sources of tenants may lead to.
+	ListenNetworks []string
 	// LogFormat is how processes write their logs; "" is their default.
 	LogFormat string
 	// Environment is passed to every process, by name.

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -193,8 +194,15 @@ func arguments(w *Workloads, c component) []string {
 	if w.LogFormat != "" {
 		common = append(common, "--log-format", w.LogFormat)
 	}
+	if len(w.ListenNetworks) > 0 {
+		common = append(common, "--listen-allow-network", strings.Join(w.ListenNetworks, ","))
+	}
 	if c == workers {
-		return append([]string{string(c), "--graceful-period", "50s"}, common...)
+		own := []string{string(c), "--graceful-period", "50s"}
+		if len(w.WebhookNetworks) > 0 {
+			own = append(own, "--webhook-networks", strings.Join(w.WebhookNetworks, ","))
+		}
+		return append(own, common...)
 	}
 	return append([]string{string(c), "--listen", address(httpPort)}, common...)
 }

@@ -74,11 +74,12 @@ func TestReplicasAreAnAutoscalersUnlessTheAuthorSays(t *testing.T) {
 }
 
 func TestArgumentsOfProcesses(t *testing.T) {
-	common := "--tenant-dir /etc/tertulia/tenant --health-listen :8081 --metrics-listen :9090 --log-format json"
+	common := "--tenant-dir /etc/tertulia/tenant --health-listen :8081 --metrics-listen :9090 --log-format json --listen-allow-network 10.30.0.0/16"
 	for c, want := range map[component]string{
-		workers: "worker --graceful-period 50s " + common, servers: "server --listen :8080 " + common,
+		workers: "worker --graceful-period 50s --webhook-networks 10.20.0.0/16,fd00::/8 " + common, servers: "server --listen :8080 " + common,
 	} {
-		if got := strings.Join(arguments(&Workloads{LogFormat: "json"}, c), " "); got != want {
+		w := &Workloads{LogFormat: "json", WebhookNetworks: []string{"10.20.0.0/16", "fd00::/8"}, ListenNetworks: []string{"10.30.0.0/16"}}
+		if got := strings.Join(arguments(w, c), " "); got != want {
 			t.Errorf("%s: got %q, want %q", c, got, want)
 		}
 	}

@@ -3,7 +3,6 @@ package eventtype
 
 import (
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/tertulia-crm/tertulia/api/v1alpha1"
@@ -13,9 +12,7 @@ import (
 
 // Reconciler reconciles EventTypes.
 type Reconciler struct {
-	Client  client.Client
-	Passes  *reconciling.Recorder
-	Tenants *tenancy.Registry
+	tenancy.Controller
 }
 
 // +kubebuilder:rbac:groups=crm.tertulia.dev,resources=eventtypes,verbs=list;watch;patch
@@ -24,10 +21,6 @@ type Reconciler struct {
 // SetupWithManager registers the controller.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	list := func() client.ObjectList { return &v1alpha1.EventTypeList{} }
-	return ctrl.NewControllerManagedBy(mgr).
-		Named("eventtype").
-		For(&v1alpha1.EventType{}, builder.WithPredicates(reconciling.Edited())).
-		WatchesRawSource(r.Tenants.Source("EventType", reconciling.All(mgr.GetCache(), list))).
-		WithOptions(reconciling.Options("EventType")).
+	return r.Watch(mgr, "EventType", &v1alpha1.EventType{}, list).
 		Complete(reconciling.Observed("EventType", r))
 }

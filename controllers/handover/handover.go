@@ -2,16 +2,14 @@
 // one Secret in the tenant's namespace, which is a whole tenant directory (see package credentials): a cluster mounts it
 // into the tenant's pods. Where workers and servers run on this machine, it is written into a directory as well.
 //
-// The controller of CRMTenant says who the tenant is and where its database, those of channels say what each logs in
-// with. They write the Secret in turn, and each write is refused by the API server when somebody else has written since.
+// The controller of CRMTenant says who the tenant is and where its database, those of channels and sources say what each logs
+// in with. They write the Secret in turn, and each write is refused by the API server when somebody else has written since.
 package handover
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
@@ -45,8 +43,8 @@ type tenant struct {
 	// said is what the tenant's own controller has said last, without logins; nil before it did. The Secret is in a namespace
 	// whose people may write it: of who the tenant is, and where its database, it is not believed.
 	said *credentials.Tenant
-	// spoken holds what channels have said since this operator began, so that a Secret that is lost is made whole again.
-	spoken map[string]*credentials.Channel
+	// spoken holds what channels and sources have said since this operator began, so that a Secret that is lost is made whole again.
+	spoken spoken
 	// known is the Secret as it was last read or written; nil for none. It is good while the API server's is of its version.
 	known *corev1.Secret
 	// copied is the version that was brought into the directory of this machine.
@@ -62,8 +60,8 @@ func (k *Keeper) Check(said credentials.Tenant) error {
 	return k.Directory.CheckTenant(said)
 }
 
-// SaveTenant takes to workers and servers who a tenant is and where its database is, together with what its channels log
-// in with. It returns all that they know then.
+// SaveTenant takes to workers and servers who a tenant is and where its database is, together with what its channels and sources
+// log in with. It returns all that they know then.
 func (k *Keeper) SaveTenant(ctx context.Context, owner *v1alpha1.CRMTenant, said credentials.Tenant) (credentials.Tenant, error) {
 	t := k.tenant(owner.Namespace)
 	t.mu.Lock()
@@ -77,13 +75,13 @@ func (k *Keeper) SaveTenant(ctx context.Context, owner *v1alpha1.CRMTenant, said
 	if err != nil && !errors.Is(err, credentials.ErrIncomplete) {
 		return credentials.Tenant{}, err
 	}
-	channels, err := k.channels(ctx, owner.Namespace)
+	alive, err := k.alive(ctx, owner.Namespace)
 	if err != nil {
 		return credentials.Tenant{}, err
 	}
-	maps.DeleteFunc(t.spoken, func(name string, _ *credentials.Channel) bool { return !slices.Contains(channels, name) })
+	t.spoken.keep(alive)
 	t.said = &said
-	planned := planTenant(said, present.Channels, t.spoken, channels)
+	planned := planTenant(said, present, t.spoken, alive)
 	t.copied = "" // a directory that was lost is made anew with its tenant
 	written, err := k.Save(ctx, owner, secret, SecretName, planned.Files())
 	return k.remember(t, written, err)
@@ -91,10 +89,28 @@ func (k *Keeper) SaveTenant(ctx context.Context, owner *v1alpha1.CRMTenant, said
 
 // SaveLogin names what a channel logs in with; nil is nothing. Nobody else's login is touched.
 func (k *Keeper) SaveLogin(ctx context.Context, namespace, channel string, login *credentials.Channel) error {
+	return k.say(ctx, namespace, login == nil, func(t *tenant) { t.spoken.channels[channel] = login },
+		func(said, present credentials.Tenant) credentials.Tenant {
+			return planLogin(said, present, channel, login)
+		})
+}
+
+// SaveSource names what a source logs in with; nil is nothing. Nobody else's credentials are touched.
+func (k *Keeper) SaveSource(ctx context.Context, namespace, source string, login credentials.Source) error {
+	return k.say(ctx, namespace, len(login) == 0, func(t *tenant) { t.spoken.sources[source] = login },
+		func(said, present credentials.Tenant) credentials.Tenant {
+			return planSource(said, present, source, login)
+		})
+}
+
+// say writes what one channel or source says: note remembers it, and plan makes of what is present all that is to be known.
+func (k *Keeper) say(
+	ctx context.Context, namespace string, nothing bool, note func(*tenant), plan func(said, present credentials.Tenant) credentials.Tenant,
+) error {
 	t := k.tenant(namespace)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.spoken[channel] = login
+	note(t)
 	secret, err := k.read(ctx, t, namespace)
 	if err != nil {
 		return err
@@ -104,7 +120,7 @@ func (k *Keeper) SaveLogin(ctx context.Context, namespace, channel string, login
 		err = credentials.ErrIncomplete
 	}
 	switch {
-	case errors.Is(err, credentials.ErrIncomplete) && login == nil:
+	case errors.Is(err, credentials.ErrIncomplete) && nothing:
 		return nil
 	case errors.Is(err, credentials.ErrIncomplete):
 		// The tenant's controller is about to make the Secret, and takes this login along.
@@ -112,7 +128,7 @@ func (k *Keeper) SaveLogin(ctx context.Context, namespace, channel string, login
 	case err != nil:
 		return err
 	}
-	written, err := k.update(ctx, secret, bytesOf(planLogin(*t.said, present.Channels, channel, login).Files()))
+	written, err := k.update(ctx, secret, bytesOf(plan(*t.said, present).Files()))
 	_, err = k.remember(t, written, err)
 	return err
 }
@@ -156,7 +172,7 @@ func (k *Keeper) tenant(namespace string) *tenant {
 	}
 	t, ok := k.tenants[namespace]
 	if !ok {
-		t = &tenant{spoken: map[string]*credentials.Channel{}}
+		t = &tenant{spoken: newSpoken()}
 		k.tenants[namespace] = t
 	}
 	return t
@@ -202,17 +218,26 @@ func (k *Keeper) remember(t *tenant, written *corev1.Secret, err error) (credent
 	return known, nil
 }
 
-// channels lists the channels of a namespace that are not gone yet.
-func (k *Keeper) channels(ctx context.Context, namespace string) ([]string, error) {
-	var list v1alpha1.MessageChannelList
-	if err := k.Client.List(ctx, &list, client.InNamespace(namespace)); err != nil {
-		return nil, fmt.Errorf("list the channels: %w", err)
+// alive lists the channels and sources of a namespace that are not gone yet.
+func (k *Keeper) alive(ctx context.Context, namespace string) (named, error) {
+	var (
+		channels v1alpha1.MessageChannelList
+		sources  v1alpha1.SocialSourceList
+		alive    named
+	)
+	if err := k.Client.List(ctx, &channels, client.InNamespace(namespace)); err != nil {
+		return alive, fmt.Errorf("list the channels: %w", err)
 	}
-	names := make([]string, 0, len(list.Items))
-	for i := range list.Items {
-		names = append(names, list.Items[i].Name)
+	if err := k.Client.List(ctx, &sources, client.InNamespace(namespace)); err != nil {
+		return alive, fmt.Errorf("list the sources: %w", err)
 	}
-	return names, nil
+	for i := range channels.Items {
+		alive.channels = append(alive.channels, channels.Items[i].Name)
+	}
+	for i := range sources.Items {
+		alive.sources = append(alive.sources, sources.Items[i].Name)
+	}
+	return alive, nil
 }
 
 // isOurs tells whether a Secret is some CRMTenant's. Into one that somebody made in its place no login is written.

@@ -174,9 +174,10 @@ func TestChannelsAtOnceLoseNoLogin(t *testing.T) {
 	h.has(want)
 	h.delete(&corev1.Secret{}, "tertulia-runtime")
 	h.has(want)
-	if err := store.CheckLogin(t.Context(), h.told().DatabaseURL); err != nil {
-		t.Errorf("workers cannot log in: %v", err)
-	}
+	// A new password is kept before it is in force.
+	h.eventually(func(g gomega.Gomega) {
+		g.Expect(store.CheckLogin(t.Context(), h.told().DatabaseURL)).To(gomega.Succeed(), "workers cannot log in")
+	})
 }
 
 // TestAnotherOperatorKeepsLogins has an operator begin that has heard of no channel yet: what was told stays meanwhile.

@@ -2,59 +2,69 @@ package messagechannel
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/tertulia-crm/tertulia/api/v1alpha1"
+	"github.com/tertulia-crm/tertulia/controllers/reconciling"
 	"github.com/tertulia-crm/tertulia/controllers/tenancy"
+	"github.com/tertulia-crm/tertulia/internal/store"
 )
 
 // Reconcile brings one channel into force, or says why it cannot.
-func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (result ctrl.Result, err error) {
-	object := &v1alpha1.MessageChannel{}
-	if err := r.Client.Get(ctx, request.NamespacedName, object); err != nil {
-		return ctrl.Result{}, client.IgnoreNotFound(err)
-	}
-	pass := r.Passes.Begin(object)
-	defer func() { result, err = pass.End(ctx, err) }()
+func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
+	return tenancy.Reconcile(ctx, r.Controller, request, &v1alpha1.MessageChannel{}, r.enforce, r.sleep)
+}
 
-	if !object.DeletionTimestamp.IsZero() {
-		return ctrl.Result{}, r.Tenants.Release(ctx, pass, object.Namespace, func(ctx context.Context, tenant tenancy.Tenant) error {
-			return r.sleep(ctx, object, tenant)
-		})
+func (r *Reconciler) enforce(ctx context.Context, pass *reconciling.Pass, object *v1alpha1.MessageChannel, tenant tenancy.Tenant) error {
+	row, err := r.plan(ctx, object)
+	if reconciling.IsVerdict(err) {
+		return reportBefore(ctx, pass, object, tenant.DB, err)
 	}
-	tenant, err := r.Tenants.Tenant(ctx, object.Namespace)
 	if err != nil {
-		return ctrl.Result{}, err
-	}
-	if err := pass.KeepUntilReleased(ctx); err != nil {
-		return ctrl.Result{}, err
-	}
-	row, err := planChannel(object)
-	if err != nil {
-		return ctrl.Result{}, err
-	}
-	secret, err := r.fetchSecret(ctx, object)
-	if err != nil {
-		return ctrl.Result{}, err
-	}
-	login, refused := planLogin(object.Spec, secret)
-	// What may not be used any more is taken away, whatever else is to be said.
-	if err := r.Handover.SaveLogin(ctx, object.Namespace, object.Name, login); err != nil {
-		return ctrl.Result{}, fmt.Errorf("hand the channel's credentials to the workers: %w", err)
-	}
-	if refused != nil {
-		return ctrl.Result{}, refused
+		return err
 	}
 	_, state, err := tenant.DB.SaveChannel(ctx, row)
 	if err != nil {
-		return ctrl.Result{}, err
+		return err
 	}
 	report(pass, object, state)
-	return ctrl.Result{}, nil
+	return nil
+}
+
+// plan is what a channel puts in force. Workers get what it logs in with.
+func (r *Reconciler) plan(ctx context.Context, object *v1alpha1.MessageChannel) (store.Channel, error) {
+	row, err := planChannel(object)
+	if err != nil {
+		return row, err
+	}
+	secrets, err := r.fetchSecrets(ctx, object)
+	if err != nil {
+		return row, err
+	}
+	login, refused := planCredentials(references(object.Spec), secrets)
+	// What may not be used any more is taken away, whatever else is to be said.
+	if err := r.Handover.SaveLogin(ctx, object.Namespace, object.Name, login); err != nil {
+		return row, fmt.Errorf("hand the channel's credentials to the workers: %w", err)
+	}
+	return row, refused
+}
+
+// reportBefore shows how it goes with the channel as it was declared before, over which is sent although it is refused as it is
+// declared now.
+func reportBefore(ctx context.Context, pass *reconciling.Pass, object *v1alpha1.MessageChannel, db *store.DB, refused error) error {
+	before, err := db.LoadChannelState(ctx, object.Name)
+	switch {
+	case errors.Is(err, store.ErrNotFound) || err == nil && !before.InForce: // it never was, or was deleted meanwhile
+		return refused
+	case err != nil:
+		return err
+	}
+	reportDelivery(pass, object, before)
+	return refused
 }
 
 // sleep stops what is sent over a channel and takes its credentials away.
@@ -68,11 +78,17 @@ func (r *Reconciler) sleep(ctx context.Context, object *v1alpha1.MessageChannel,
 	return nil
 }
 
-// fetchSecret reads the Secret that a channel names, and returns nil where there is none.
-func (r *Reconciler) fetchSecret(ctx context.Context, object *v1alpha1.MessageChannel) (*corev1.Secret, error) {
-	names := secretName(object)
-	if len(names) == 0 {
-		return nil, nil
+// fetchSecrets reads the Secrets that a channel names. One that is not there is absent.
+func (r *Reconciler) fetchSecrets(ctx context.Context, object *v1alpha1.MessageChannel) (map[string]*corev1.Secret, error) {
+	secrets := map[string]*corev1.Secret{}
+	for _, name := range secretNames(object) {
+		secret, err := r.Handover.Fetch(ctx, object.Namespace, name)
+		if err != nil {
+			return nil, err
+		}
+		if secret != nil {
+			secrets[name] = secret
+		}
 	}
-	return r.Handover.Fetch(ctx, object.Namespace, names[0])
+	return secrets, nil
 }

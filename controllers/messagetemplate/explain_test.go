@@ -9,6 +9,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client/fake"
 
 	"github.com/tertulia-crm/tertulia/api/v1alpha1"
+	"github.com/tertulia-crm/tertulia/controllers/tenancy"
 	"github.com/tertulia-crm/tertulia/internal/crm"
 	"github.com/tertulia-crm/tertulia/internal/store/storetest"
 )
@@ -25,7 +26,7 @@ func TestExplainDoesNotStallOnAnOldSchema(t *testing.T) {
 	settled := &v1alpha1.RecordType{ObjectMeta: metav1.ObjectMeta{Namespace: "velo", Name: "contact"}, Status: v1alpha1.RecordTypeStatus{
 		Status: v1alpha1.Status{Conditions: []metav1.Condition{{Type: v1alpha1.ReadyCondition, Status: metav1.ConditionTrue}}},
 	}}
-	r := &Reconciler{Client: fake.NewClientBuilder().WithScheme(scheme).WithObjects(settled).Build()}
+	r := &Reconciler{Controller: tenancy.Controller{Client: fake.NewClientBuilder().WithScheme(scheme).WithObjects(settled).Build()}}
 	db := storetest.New(t)
 	before, err := db.LoadSchema(t.Context())
 	if err != nil {

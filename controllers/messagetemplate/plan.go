@@ -20,12 +20,11 @@ import (
 type plannedTemplate struct {
 	row       store.Template
 	variables []string
-	// silent are the locales that show their reader no link for unsubscribing.
-	silent []string
+	findings  []render.Finding
 }
 
 // planTemplate compiles a template and checks what it reads against the tenant's schema.
-func planTemplate(object *v1alpha1.MessageTemplate, texts files, schema crm.Schema) (plannedTemplate, error) {
+func planTemplate(object *v1alpha1.MessageTemplate, texts files, schema crm.Schema, tenant store.Tenant) (plannedTemplate, error) {
 	row := store.Template{Name: object.Name, DefaultLocale: string(object.Spec.DefaultLocale), Suspended: object.Spec.Suspend}
 	var contents []render.Content
 	for _, c := range object.Spec.Content {
@@ -47,8 +46,24 @@ func planTemplate(object *v1alpha1.MessageTemplate, texts files, schema crm.Sche
 	if err != nil {
 		return plannedTemplate{}, err
 	}
-	return plannedTemplate{row: row, variables: compiled.Variables(), silent: compiled.WithoutUnsubscribe()}, nil
+	findings := compiled.Check(tenant.Locales, sampleOf(schema, tenant))
+	return plannedTemplate{row: row, variables: compiled.Variables(), findings: findings}, nil
 }
+
+// sampleOf are typical values of all that a template can read.
+func sampleOf(schema crm.Schema, tenant store.Tenant) render.Vars {
+	names := make([]string, len(schema.Attributes))
+	for i, a := range schema.Attributes {
+		names[i] = a.Name
+	}
+	address := tenant.PublicURL + "/u/" + strings.Repeat("x", typicalToken)
+	recipient := render.SampleRecipient(schema.Attributes)
+	recipient.ConfirmURL = address
+	return render.VarsOf(recipient, names, map[string]any{"display_name": tenant.DisplayName}, address)
+}
+
+// typicalToken is how long the signed part of an address for unsubscribing usually is.
+const typicalToken = 32
 
 func text(inline string, source *v1alpha1.ContentSource, texts files) string {
 	if source == nil {
@@ -59,7 +74,7 @@ func text(inline string, source *v1alpha1.ContentSource, texts files) string {
 
 // knownVariables are what the sender gives a template.
 func knownVariables(schema crm.Schema) []string {
-	known := []string{"contact.locale", "contact.tags", "contact.time_zone", "tenant.display_name", render.UnsubscribeURL}
+	known := []string{"contact.locale", "contact.tags", "contact.time_zone", "tenant.display_name", render.ConfirmURL, render.UnsubscribeURL}
 	for _, a := range schema.Attributes {
 		known = append(known, "contact."+a.Name)
 	}

@@ -10,9 +10,13 @@ import (
 	"github.com/tertulia-crm/tertulia/api/v1alpha1"
 	"github.com/tertulia-crm/tertulia/controllers/reconciling"
 	"github.com/tertulia-crm/tertulia/internal/crm"
+	"github.com/tertulia-crm/tertulia/internal/render"
+	"github.com/tertulia-crm/tertulia/internal/store"
 )
 
 var schema = crm.Schema{Attributes: []crm.Attribute{{Name: "first_name", Type: crm.String}}}
+
+var tenant = store.Tenant{DisplayName: "Velo", PublicURL: "https://crm.velo.example", Locales: []string{"es", "en"}}
 
 func template(content ...v1alpha1.LocalizedContent) *v1alpha1.MessageTemplate {
 	return &v1alpha1.MessageTemplate{Spec: v1alpha1.MessageTemplateSpec{DefaultLocale: "es", Content: content}}
@@ -51,7 +55,7 @@ func TestWhoMendsABrokenTemplate(t *testing.T) {
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
-			_, err := planTemplate(tc.object, broken, schema)
+			_, err := planTemplate(tc.object, broken, schema, tenant)
 			var stalled *reconciling.Stalled
 			var waiting *reconciling.Waiting
 			if errors.As(err, &stalled) != tc.stalled || errors.As(err, &waiting) == tc.stalled {
@@ -71,7 +75,7 @@ func TestDigestFollowsTheContentAlone(t *testing.T) {
 		t.Helper()
 		object := template(v1alpha1.LocalizedContent{Locale: "es", Subject: "s", HTML: "{{ contact.first_name }}"})
 		change(object)
-		planned, err := planTemplate(object, nil, schema)
+		planned, err := planTemplate(object, nil, schema, tenant)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -84,5 +88,28 @@ func TestDigestFollowsTheContentAlone(t *testing.T) {
 	}
 	if diff := cmp.Diff(map[string]bool{"suspended": true, "another": false}, got); diff != "" {
 		t.Errorf("same digest: -want +got:\n%s", diff)
+	}
+}
+
+func TestWhatReadersStumbleOver(t *testing.T) {
+	texts := files{fromFile("es.html").ConfigMapKeyRef: "<p>\n<img src='https://velo.example/a.png'>"}
+	planned, err := planTemplate(template(v1alpha1.LocalizedContent{Locale: "es", Subject: "s", HTMLFrom: fromFile("es.html")}), texts, schema, tenant)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, f := range planned.findings {
+		got = append(got, string(f.Reason)+" "+f.Locale)
+	}
+	want := []string{"LocaleMissing en", "UnsubscribeMissing es", "ImageWithoutText es", "TextFromHTML es"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("-want +got:\n%s", diff)
+	}
+	spec := template(v1alpha1.LocalizedContent{Locale: "es", HTMLFrom: fromFile("es.html")}).Spec
+	if told := place(spec, planned.findings[2]); !strings.HasPrefix(told, `ConfigMap "texts", key "es.html", line 2, column 1: `) {
+		t.Errorf("the author is told %q", told)
+	}
+	if told := place(spec, render.Finding{Error: render.Error{Locale: "en", Message: "m"}}); told != "en: m" {
+		t.Errorf("the author is told %q", told)
 	}
 }

@@ -9,7 +9,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/tertulia-crm/tertulia/api/v1alpha1"
 	"github.com/tertulia-crm/tertulia/controllers/reconciling"
@@ -20,43 +19,36 @@ import (
 
 // Reconcile brings one template into force, or says why it cannot. Content that was in force stays so until new content
 // is sound.
-func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (result ctrl.Result, err error) {
-	object := &v1alpha1.MessageTemplate{}
-	if err := r.Client.Get(ctx, request.NamespacedName, object); err != nil {
-		return ctrl.Result{}, client.IgnoreNotFound(err)
-	}
-	pass := r.Passes.Begin(object)
-	defer func() { result, err = pass.End(ctx, err) }()
+func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
+	return tenancy.Reconcile(ctx, r.Controller, request, &v1alpha1.MessageTemplate{}, r.enforce, sleep)
+}
 
-	if !object.DeletionTimestamp.IsZero() {
-		return ctrl.Result{}, r.Tenants.Release(ctx, pass, object.Namespace, func(ctx context.Context, tenant tenancy.Tenant) error {
-			return tenant.DB.DormantTemplate(ctx, object.Name)
-		})
-	}
-	tenant, err := r.Tenants.Tenant(ctx, object.Namespace)
-	if err != nil {
-		return ctrl.Result{}, err
-	}
-	if err := pass.KeepUntilReleased(ctx); err != nil {
-		return ctrl.Result{}, err
-	}
+func (r *Reconciler) enforce(ctx context.Context, pass *reconciling.Pass, object *v1alpha1.MessageTemplate, tenant tenancy.Tenant) error {
 	schema, err := tenant.DB.LoadSchema(ctx)
 	if err != nil {
-		return ctrl.Result{}, err
+		return err
 	}
 	files, err := r.fetchFiles(ctx, object)
 	if err != nil {
-		return ctrl.Result{}, err
+		return err
 	}
-	planned, err := planTemplate(object, files, schema)
+	declared, err := tenant.DB.LoadTenant(ctx)
 	if err != nil {
-		return ctrl.Result{}, r.explain(ctx, object.Namespace, tenant.DB, schema, err)
+		return err
+	}
+	planned, err := planTemplate(object, files, schema, declared)
+	if err != nil {
+		return r.explain(ctx, object.Namespace, tenant.DB, schema, err)
 	}
 	if _, err := tenant.DB.SaveTemplate(ctx, planned.row); err != nil {
-		return ctrl.Result{}, err
+		return err
 	}
 	report(pass, object, planned)
-	return ctrl.Result{}, nil
+	return nil
+}
+
+func sleep(ctx context.Context, object *v1alpha1.MessageTemplate, tenant tenancy.Tenant) error {
+	return tenant.DB.DormantTemplate(ctx, object.Name)
 }
 
 // files are the texts that a template takes from ConfigMaps.

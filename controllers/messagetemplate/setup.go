@@ -16,11 +16,9 @@ import (
 
 // Reconciler reconciles MessageTemplates.
 type Reconciler struct {
-	Client client.Client
+	tenancy.Controller
 	// Live reads ConfigMaps, of which the cache holds only metadata.
-	Live    client.Reader
-	Passes  *reconciling.Recorder
-	Tenants *tenancy.Registry
+	Live client.Reader
 }
 
 const configMapIndex = "spec.content.configMapKeyRef.name"
@@ -38,12 +36,8 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		return err
 	}
 	list := func() client.ObjectList { return &v1alpha1.MessageTemplateList{} }
-	return ctrl.NewControllerManagedBy(mgr).
-		Named("messagetemplate").
-		For(&v1alpha1.MessageTemplate{}, builder.WithPredicates(reconciling.Edited())).
+	return r.Watch(mgr, "MessageTemplate", &v1alpha1.MessageTemplate{}, list).
 		WatchesMetadata(&corev1.ConfigMap{}, reconciling.Referrers(mgr.GetCache(), list, configMapIndex)).
 		Watches(&v1alpha1.RecordType{}, reconciling.Neighbours(mgr.GetCache(), list), builder.WithPredicates(reconciling.Settled())).
-		WatchesRawSource(r.Tenants.Source("MessageTemplate", reconciling.All(mgr.GetCache(), list))).
-		WithOptions(reconciling.Options("MessageTemplate")).
 		Complete(reconciling.Observed("MessageTemplate", r))
 }

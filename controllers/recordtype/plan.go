@@ -18,6 +18,7 @@ func planAttributes(spec v1alpha1.RecordTypeSpec) ([]crm.Attribute, error) {
 		}
 		attributes = append(attributes, crm.Attribute{
 			Name: string(a.Name), Type: crm.ValueType(a.Type), Enum: a.Enum, Indexed: a.Indexed, Personal: a.Personal,
+			Role: crm.Role(a.Role),
 		})
 	}
 	slices.SortFunc(attributes, func(a, b crm.Attribute) int { return strings.Compare(a.Name, b.Name) })

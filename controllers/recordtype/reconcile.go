@@ -5,7 +5,6 @@ import (
 	"errors"
 
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/tertulia-crm/tertulia/api/v1alpha1"
 	"github.com/tertulia-crm/tertulia/controllers/reconciling"
@@ -14,47 +13,40 @@ import (
 )
 
 // Reconcile brings the columns of one record to where its object says, or says why it cannot.
-func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (result ctrl.Result, err error) {
-	object := &v1alpha1.RecordType{}
-	if err := r.Client.Get(ctx, request.NamespacedName, object); err != nil {
-		return ctrl.Result{}, client.IgnoreNotFound(err)
-	}
-	pass := r.Passes.Begin(object)
-	defer func() { result, err = pass.End(ctx, err) }()
+func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
+	return tenancy.Reconcile(ctx, r.Controller, request, &v1alpha1.RecordType{}, enforce, undeclare)
+}
 
-	if !object.DeletionTimestamp.IsZero() {
-		return ctrl.Result{}, r.Tenants.Release(ctx, pass, object.Namespace, undeclare)
-	}
-	tenant, err := r.Tenants.Tenant(ctx, object.Namespace)
-	if err != nil {
-		return ctrl.Result{}, err
-	}
-	if err := pass.KeepUntilReleased(ctx); err != nil {
-		return ctrl.Result{}, err
-	}
+func enforce(ctx context.Context, pass *reconciling.Pass, object *v1alpha1.RecordType, tenant tenancy.Tenant) error {
 	if object.Spec.Suspend {
 		pass.InForce("The columns stay as they are while spec.suspend is true.")
-		return ctrl.Result{}, nil
+		return nil
 	}
 	attributes, err := planAttributes(object.Spec)
 	if err != nil {
-		return ctrl.Result{}, err
+		return err
 	}
 	patient, cancel := reconciling.Patiently(ctx)
 	defer cancel()
-	columns, _, err := tenant.DB.EnsureAttributes(patient, attributes)
+	columns, _, err := tenant.DB.EnsureAttributesOf(patient, store.RecordType(object.Name), attributes)
 	if err != nil {
-		return ctrl.Result{}, explain(err)
+		return explain(err)
+	}
+	if _, err := tenant.DB.SaveSources(patient, object.Name, object.Spec.Sources); err != nil {
+		return err
 	}
 	report(pass, object, columns)
-	return ctrl.Result{}, nil
+	return nil
 }
 
 // undeclare takes the attributes out of the schema of expressions and imports. Their columns stay.
-func undeclare(ctx context.Context, tenant tenancy.Tenant) error {
+func undeclare(ctx context.Context, object *v1alpha1.RecordType, tenant tenancy.Tenant) error {
 	patient, cancel := reconciling.Patiently(ctx)
 	defer cancel()
-	_, _, err := tenant.DB.EnsureAttributes(patient, nil)
+	if _, err := tenant.DB.SaveSources(patient, object.Name, nil); err != nil {
+		return err
+	}
+	_, _, err := tenant.DB.EnsureAttributesOf(patient, store.RecordType(object.Name), nil)
 	return err
 }
 

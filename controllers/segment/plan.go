@@ -24,5 +24,6 @@ func planDefinition(object *v1alpha1.Segment, schema crm.Schema) (store.SegmentD
 	return store.SegmentDefinition{
 		Name: object.Name, Match: object.Spec.Match, Suspended: object.Spec.Suspend,
 		Digest: compiled.Digest, Predicate: compiled.Predicate, Arguments: compiled.Arguments,
+		Dependencies: &compiled.Dependencies,
 	}, nil
 }

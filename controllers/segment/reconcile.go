@@ -5,7 +5,6 @@ import (
 	"reflect"
 
 	ctrl "sigs.k8s.io/controller-runtime"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/tertulia-crm/tertulia/api/v1alpha1"
 	"github.com/tertulia-crm/tertulia/controllers/reconciling"
@@ -15,46 +14,39 @@ import (
 )
 
 // Reconcile brings one segment into force, or says why it cannot.
-func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (result ctrl.Result, err error) {
-	object := &v1alpha1.Segment{}
-	if err := r.Client.Get(ctx, request.NamespacedName, object); err != nil {
-		return ctrl.Result{}, client.IgnoreNotFound(err)
-	}
-	pass := r.Passes.Begin(object)
-	pass.Count(counts)
-	defer func() { result, err = pass.End(ctx, err) }()
+func (r *Reconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
+	return tenancy.Reconcile(ctx, r.Controller, request, &v1alpha1.Segment{}, r.enforce, sleep)
+}
 
-	if !object.DeletionTimestamp.IsZero() {
-		return ctrl.Result{}, r.Tenants.Release(ctx, pass, object.Namespace, func(ctx context.Context, tenant tenancy.Tenant) error {
-			return tenant.DB.DormantSegment(ctx, object.Name)
-		})
-	}
-	tenant, err := r.Tenants.Tenant(ctx, object.Namespace)
+func (r *Reconciler) enforce(ctx context.Context, pass *reconciling.Pass, object *v1alpha1.Segment, tenant tenancy.Tenant) error {
+	pass.Count(counts)
+	schema, err := tenant.DB.LoadExpressionSchema(ctx)
 	if err != nil {
-		return ctrl.Result{}, err
-	}
-	if err := pass.KeepUntilReleased(ctx); err != nil {
-		return ctrl.Result{}, err
-	}
-	schema, err := tenant.DB.LoadSchema(ctx)
-	if err != nil {
-		return ctrl.Result{}, err
+		return err
 	}
 	definition, err := planDefinition(object, schema)
 	if err != nil {
-		return ctrl.Result{}, r.explain(ctx, object.Namespace, tenant.DB, schema, err)
+		return r.explain(ctx, object.Namespace, tenant.DB, schema, err)
+	}
+	if err := r.checkReferences(ctx, object, tenant.DB); err != nil {
+		return err
 	}
 	_, state, err := tenant.DB.SaveSegment(ctx, definition)
 	if err != nil {
-		return ctrl.Result{}, err
+		return err
 	}
-	return ctrl.Result{}, report(pass, object, definition, state)
+	return report(pass, object, definition, state)
+}
+
+func sleep(ctx context.Context, object *v1alpha1.Segment, tenant tenancy.Tenant) error {
+	return tenant.DB.DormantSegment(ctx, object.Name)
 }
 
 // explain tells what is wrong with an expression, unless that may be only that what it speaks of is still on its way:
 // manifests arrive in any order.
 func (r *Reconciler) explain(ctx context.Context, namespace string, db *store.DB, checked crm.Schema, wrong error) error {
-	underWay, err := reconciling.AnyUnderWay(ctx, r.Client, namespace, &v1alpha1.RecordTypeList{}, &v1alpha1.EventTypeList{})
+	underWay, err := reconciling.AnyUnderWay(ctx, r.Client, namespace, &v1alpha1.RecordTypeList{}, &v1alpha1.EventTypeList{},
+		&v1alpha1.ConsentPolicyList{})
 	if err != nil {
 		return err
 	}
@@ -63,7 +55,7 @@ func (r *Reconciler) explain(ctx context.Context, namespace string, db *store.DB
 	}
 	// What came into force since the schema was read wakes this object: to stall on it meanwhile would be wrong, and a tool
 	// that applies manifests gives up on what stalls.
-	schema, err := db.LoadSchema(ctx)
+	schema, err := db.LoadExpressionSchema(ctx)
 	if err != nil {
 		return err
 	}
@@ -74,5 +66,6 @@ func (r *Reconciler) explain(ctx context.Context, namespace string, db *store.DB
 }
 
 var errSchemaUnderWay error = &reconciling.Waiting{
-	Reason: v1alpha1.DependencyNotReady, Progressing: true, Message: "The record and event types of the namespace are not in force yet.",
+	Reason: v1alpha1.DependencyNotReady, Progressing: true,
+	Message: "The record and event types and the consent policies of the namespace are not in force yet.",
 }

@@ -9,31 +9,27 @@ import (
 	"github.com/tertulia-crm/tertulia/api/v1alpha1"
 	"github.com/tertulia-crm/tertulia/controllers/reconciling"
 	"github.com/tertulia-crm/tertulia/controllers/tenancy"
-	"github.com/tertulia-crm/tertulia/internal/store"
 )
 
 // Reconciler reconciles Segments.
 type Reconciler struct {
-	Client  client.Client
-	Passes  *reconciling.Recorder
-	Tenants *tenancy.Registry
+	tenancy.Controller
 }
 
 // +kubebuilder:rbac:groups=crm.tertulia.dev,resources=segments,verbs=list;watch;patch
 // +kubebuilder:rbac:groups=crm.tertulia.dev,resources=segments/status,verbs=patch
-// +kubebuilder:rbac:groups=crm.tertulia.dev,resources=recordtypes;eventtypes,verbs=list;watch
+// +kubebuilder:rbac:groups=crm.tertulia.dev,resources=recordtypes;eventtypes;consentpolicies,verbs=list;watch
 
-// SetupWithManager registers the controller. It looks at a segment when its author edits it, when the attributes and
-// events that it was checked against change, and when workers have built or changed its membership.
+// SetupWithManager registers the controller. It looks at a segment when its author edits it, when the attributes, events and
+// purposes that it was checked against change, when a segment whose membership it asks for comes, goes or changes, and when workers
+// have built or changed its membership.
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	list := func() client.ObjectList { return &v1alpha1.SegmentList{} }
 	settled := builder.WithPredicates(reconciling.Settled())
-	return ctrl.NewControllerManagedBy(mgr).
-		Named("segment").
-		For(&v1alpha1.Segment{}, builder.WithPredicates(reconciling.Edited())).
+	return r.Watch(mgr, "Segment", &v1alpha1.Segment{}, list).
 		Watches(&v1alpha1.RecordType{}, reconciling.Neighbours(mgr.GetCache(), list), settled).
 		Watches(&v1alpha1.EventType{}, reconciling.Neighbours(mgr.GetCache(), list), settled).
-		WatchesRawSource(r.Tenants.Source(store.SegmentKind, reconciling.All(mgr.GetCache(), list))).
-		WithOptions(reconciling.Options("Segment")).
+		Watches(&v1alpha1.ConsentPolicy{}, reconciling.Neighbours(mgr.GetCache(), list), settled).
+		Watches(&v1alpha1.Segment{}, askers(mgr.GetCache()), settled).
 		Complete(reconciling.Observed("Segment", r))
 }

@@ -31,6 +31,8 @@ import (
 type Tenant struct {
 	ID       string
 	TimeZone string // IANA
+	// PublicURL is where the tenant's server is reached.
+	PublicURL string
 	// Suspended tells whether the CRMTenant is: what that stops shows in the status of others. The database has it too.
 	Suspended bool
 	DB        *store.DB

@@ -29,7 +29,8 @@ type numbers struct{ unknown, missing int }
 func TestWatcherTellsWhatEitherSideDoesNotKnow(t *testing.T) {
 	plane := controlplanetest.Shared(t)
 	same := map[string]numbers{
-		"CRMTenant": {}, "RecordType": {}, "EventType": {}, "MessageChannel": {}, "MessageTemplate": {}, "Segment": {}, "Campaign": {},
+		"CRMTenant": {}, "RecordType": {}, "EventType": {}, "MessageChannel": {}, "MessageTemplate": {}, "Segment": {}, "Campaign": {}, "SendPolicy": {}, "ConsentPolicy": {},
+		"SocialSource": {}, "Monitor": {}, "AutomationRule": {}, "ServiceQueue": {},
 	}
 	with := func(kind string, n numbers) map[string]numbers {
 		differing := map[string]numbers{}

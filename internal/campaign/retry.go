@@ -3,7 +3,7 @@ package campaign
 import "time"
 
 const (
-	// DeferralLimit is how long after the freeze a message that the receiver defers is still tried.
+	// DeferralLimit is how long after the freeze a message that the receiver defers is still tried, where the send has no end.
 	DeferralLimit = 72 * time.Hour
 	// minAttempts is how often a message is tried before it is given up, however late: a send that was paused for
 	// days after its freeze would otherwise fail at the first 4xx, which is often mere greylisting.
@@ -49,10 +49,10 @@ func mix(x uint64) uint64 {
 }
 
 // RetryDeferred decides what becomes of a message that was deferred at its nth attempt: it is tried again after the
-// delay, or given up because its send was frozen more than DeferralLimit ago.
-func RetryDeferred(b Backoff, frozenAt, now time.Time, attempts int, seed uint64) (delay time.Duration, again bool) {
+// delay, or given up because that would be after the send's patience has ended.
+func RetryDeferred(b Backoff, patientUntil, now time.Time, attempts int, seed uint64) (delay time.Duration, again bool) {
 	delay = b.Delay(attempts, seed)
-	if attempts >= minAttempts && now.Add(delay).Sub(frozenAt) > DeferralLimit {
+	if attempts >= minAttempts && now.Add(delay).After(patientUntil) {
 		return 0, false
 	}
 	return delay, true

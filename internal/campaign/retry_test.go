@@ -55,7 +55,7 @@ func TestRetryDeferred(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			delay, again := campaign.RetryDeferred(campaign.DeferralBackoff, frozen, frozen.Add(tc.after), tc.attempts, 7)
+			delay, again := campaign.RetryDeferred(campaign.DeferralBackoff, frozen.Add(campaign.DeferralLimit), frozen.Add(tc.after), tc.attempts, 7)
 			if again != tc.again || again != (delay > 0) {
 				t.Errorf("%s: got %v after %s", tc.why, again, delay)
 			}
@@ -82,7 +82,7 @@ func TestChooseVariant(t *testing.T) {
 				total += w
 			}
 			for contact := range int64(people) {
-				counts[campaign.ChooseVariant(campaign.Draw("spring", contact), tc.weights)]++
+				counts[campaign.ChooseVariant(campaign.VariantDraw.Of("spring", contact), tc.weights)]++
 			}
 			for i, w := range tc.weights {
 				want := float64(people)

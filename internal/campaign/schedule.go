@@ -1,49 +1,21 @@
 package campaign
 
 import (
-	"errors"
 	"fmt"
-	"math"
 	"time"
-	_ "time/tzdata" // schedules work on machines that have no zone files
+
+	"github.com/netresearch/go-cron"
 )
 
 // DefaultStartingDeadline is how late a send may begin when its schedule does not say.
 const DefaultStartingDeadline = 6 * time.Hour
 
-// Schedule is when a send begins: a local date and time in a zone.
-type Schedule struct {
-	local    time.Time // the clock's reading, held as if it were UTC
-	zone     *time.Location
-	deadline time.Duration
-}
+// occurrenceLayout names an occurrence of a schedule that recurs: cron knows no seconds.
+const occurrenceLayout = "2006-01-02T15:04"
 
-// ParseSchedule reads a local time such as 2027-03-21T09:00:00 (the seconds may be missing), an IANA zone, and a
-// starting deadline such as 6h, for which "" means DefaultStartingDeadline. Its errors name the field and the mend.
-func ParseSchedule(at, zone, deadline string) (Schedule, error) {
-	local, err := parseLocal(at)
-	if err != nil {
-		return Schedule{}, err
-	}
-	// "" and Local are places of this machine to Go, and no zones to an author.
-	if zone == "" || zone == "Local" {
-		return Schedule{}, fmt.Errorf("time zone %q is unknown: name an IANA zone, such as Europe/Madrid", zone)
-	}
-	location, err := time.LoadLocation(zone)
-	if err != nil {
-		return Schedule{}, fmt.Errorf("time zone %q is unknown: name an IANA zone, such as Europe/Madrid", zone)
-	}
-	s := Schedule{local: local, zone: location, deadline: DefaultStartingDeadline}
-	if deadline != "" {
-		if s.deadline, err = ParseDuration(deadline); err != nil {
-			return Schedule{}, fmt.Errorf("starting deadline: %w", err)
-		}
-	}
-	return s, nil
-}
-
-func parseLocal(at string) (time.Time, error) {
-	for _, layout := range []string{"2006-01-02T15:04:05", "2006-01-02T15:04"} {
+// ParseLocal reads a local date and time such as 2027-03-21T09:00:00, and holds it as if it were UTC.
+func ParseLocal(at string) (time.Time, error) {
+	for _, layout := range []string{"2006-01-02T15:04:05", occurrenceLayout} {
 		if t, err := time.Parse(layout, at); err == nil {
 			return t, nil
 		}
@@ -51,82 +23,135 @@ func parseLocal(at string) (time.Time, error) {
 	return time.Time{}, fmt.Errorf("%q is no local date and time: write it as 2027-03-21T09:00:00", at)
 }
 
-// StartsAt is the instant at which the send begins. A time that a clock change skips is taken later by what was skipped
-// (usually an hour); one that happens twice, the first time.
-func (s Schedule) StartsAt() time.Time {
-	// The offsets a day before and a day after are those on the two sides of any change near this time.
-	before := s.at(s.offset(s.local.Add(-24 * time.Hour)))
-	after := s.at(s.offset(s.local.Add(24 * time.Hour)))
+// cronSchedule answers for readings of a clock that is never changed, held as if they were UTC: what a change of the clock
+// means is decided where a reading becomes an instant, and nowhere else.
+type cronSchedule struct{ cron.Schedule }
+
+// cronParser reads five fields, or a word such as @weekly, as CronJobs do: where both days are restricted, either matches.
+var cronParser = cron.MustNewParser(cron.Minute | cron.Hour | cron.Dom | cron.Month | cron.Dow | cron.Descriptor | cron.DowOrDom)
+
+func parseCron(spec string) (*cronSchedule, error) {
+	parsed, err := cronParser.Parse(spec)
+	if err != nil {
+		return nil, fmt.Errorf("cron %q: %w: write five fields (minute, hour, day of month, month, day of week), such as 0 9 * * MON", spec, err)
+	}
+	fields, ok := parsed.(*cron.SpecSchedule)
 	switch {
-	case s.reads(before) && s.reads(after):
-		if after.Before(before) {
-			return after
-		}
-		return before
-	case s.reads(after):
-		return after
-	default:
-		// Either the clock reads it with the older offset, or never: then the older offset gives the later reading.
-		return before
+	case !ok:
+		return nil, fmt.Errorf("cron %q has no times of day, by which its occurrences are known: write five fields, such as 0 */6 * * *", spec)
+	case fields.Location != time.Local:
+		return nil, fmt.Errorf("cron %q names a time zone: say it in timeZone", spec)
 	}
+	fields.Location = time.UTC
+	if fields.Next(time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)).IsZero() {
+		return nil, fmt.Errorf("cron %q never comes: there is no such day", spec)
+	}
+	return &cronSchedule{fields}, nil
 }
 
-// StartingDeadline is the last instant at which the send may begin.
-func (s Schedule) StartingDeadline() time.Time { return s.StartsAt().Add(s.deadline) }
-
-func (s Schedule) offset(instant time.Time) time.Duration {
-	_, seconds := instant.In(s.zone).Zone()
-	return time.Duration(seconds) * time.Second
+// After is the occurrence that follows another, which Local names, and whether there is one before the schedule ends.
+//
+// Each local time occurs once, also where a clock is set back over it. One that a clock change skips is taken later by what
+// was skipped, and left out where that is the time of another occurrence.
+func (s Schedule) After(local string) (Occurrence, bool) {
+	reading, err := time.Parse(occurrenceLayout, local)
+	if err != nil || s.cron == nil {
+		return Occurrence{}, false
+	}
+	return s.following(reading)
 }
 
-func (s Schedule) at(offset time.Duration) time.Time { return s.local.Add(-offset) }
-
-func (s Schedule) reads(instant time.Time) bool {
-	return instant.Add(s.offset(instant)).Equal(s.local)
-}
-
-// ErrDuration says that a text is no duration.
-var ErrDuration = errors.New("must be a duration of days, hours, minutes or seconds, such as 90d, 6h or 1d12h")
-
-// ParseDuration reads a duration as manifests write it: whole days (24 hours each), hours, minutes and seconds, in this
-// order, each at most once.
-func ParseDuration(text string) (time.Duration, error) {
-	units := []struct {
-		letter byte
-		length time.Duration
-	}{{'d', 24 * time.Hour}, {'h', time.Hour}, {'m', time.Minute}, {'s', time.Second}}
-	var total time.Duration
-	rest := text
-	for rest != "" {
-		n, letter, after, ok := leadingQuantity(rest)
+// Upcoming is the first occurrence for which it is not too late in the schedule's own zone: it begins at this moment or
+// later. It also tells whether there is one before the schedule ends.
+func (s Schedule) Upcoming(now time.Time) (Occurrence, bool) {
+	if s.cron == nil {
+		return Occurrence{}, false
+	}
+	// No clock reads a time that is further behind than this.
+	at := now.UTC().Add(furthestBehind).Add(-time.Hour)
+	for {
+		o, ok := s.following(at)
 		if !ok {
-			return 0, fmt.Errorf("%q %w", text, ErrDuration)
+			return o, false
 		}
-		for len(units) > 0 && units[0].letter != letter {
-			units = units[1:]
+		at, _ = time.Parse(occurrenceLayout, o.Local)
+		if !Instant(at, s.zone).Before(now) {
+			return o, true
 		}
-		if len(units) == 0 || n > int64((math.MaxInt64-total)/units[0].length) {
-			return 0, fmt.Errorf("%q %w", text, ErrDuration)
-		}
-		total += time.Duration(n) * units[0].length
-		units, rest = units[1:], after
 	}
-	if text == "" {
-		return 0, fmt.Errorf("%q %w", text, ErrDuration)
-	}
-	return total, nil
 }
 
-// leadingQuantity takes a whole number and its unit from the beginning of a text.
-func leadingQuantity(text string) (n int64, unit byte, rest string, ok bool) {
-	const maxDigits = 12 // far more than any unit has room for, and no overflow
-	i := 0
-	for i < len(text) && i < maxDigits && text[i] >= '0' && text[i] <= '9' {
-		n = n*10 + int64(text[i]-'0')
-		i++
+func (s Schedule) following(reading time.Time) (Occurrence, bool) {
+	for {
+		reading = s.cron.Next(reading)
+		if reading.IsZero() {
+			return Occurrence{}, false
+		}
+		o := s.occurrence(reading)
+		if !s.endsAt.IsZero() && !o.StartsAt.Before(s.endsAt) {
+			return Occurrence{}, false
+		}
+		if !s.doubled(reading, o) {
+			return o, true
+		}
 	}
-	if i == 0 || i == len(text) {
-		return 0, 0, "", false
+}
+
+// doubled tells whether an occurrence is one that the clock skips and that would be taken at the time of another.
+func (s Schedule) doubled(local time.Time, o Occurrence) bool {
+	if s.perRecipient || reads(o.StartsAt, local, s.zone) {
+		return false
 	}
-	return n, text[i], text[i+1:], true
+	taken := Reading(o.StartsAt, s.zone)
+	return s.cron.Next(taken.Add(-time.Minute)).Equal(taken)
+}
+
+// Step is what a schedule that recurs comes to at a moment.
+type Step struct {
+	// Missed are occurrences whose deadline has passed, or behind which another may begin already: the last of them, at most
+	// maxMissed.
+	Missed []Occurrence
+	// Begun is the one that may begin now; nil for none. Where several may, as after an absence, it is the last: nobody wants
+	// the news of three days at once.
+	Begun *Occurrence
+	// Next is what lies ahead; nil where the schedule has ended.
+	Next *Occurrence
+}
+
+// maxMissed bounds how many missed occurrences are recorded after a long absence: a daily campaign's of a month.
+const maxMissed = 31
+
+// Advance tells which occurrences have come by now, from the one that was next.
+func (s Schedule) Advance(next string, now time.Time) (Step, error) {
+	reading, err := time.Parse(occurrenceLayout, next)
+	if err != nil {
+		return Step{}, fmt.Errorf("read occurrence %q: %w", next, err)
+	}
+	var step Step
+	o := s.occurrence(reading)
+	for ok := true; ok; o, ok = s.After(o.Local) {
+		switch {
+		case !s.endsAt.IsZero() && !o.StartsAt.Before(s.endsAt):
+			return step, nil
+		case now.Before(o.StartsAt):
+			step.Next = &o
+			return step, nil
+		case now.After(o.Deadline) || !s.endsAt.IsZero() && !now.Before(s.endsAt):
+			step.miss(o)
+		default:
+			if step.Begun != nil {
+				step.miss(*step.Begun)
+			}
+			begun := o
+			step.Begun = &begun
+		}
+	}
+	return step, nil
+}
+
+func (s *Step) miss(o Occurrence) {
+	s.Missed = append(s.Missed, o)
+	if len(s.Missed) > maxMissed {
+		s.Missed = s.Missed[1:]
+	}
 }

@@ -27,14 +27,14 @@ func TestScheduleStartsAt(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			s, err := campaign.ParseSchedule(tc.at, tc.zone, "")
+			s, err := campaign.Timing{At: tc.at, TimeZone: tc.zone}.Parse()
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := s.StartsAt().UTC().Format(time.RFC3339); got != tc.want {
+			if got := s.Once().StartsAt.UTC().Format(time.RFC3339); got != tc.want {
 				t.Errorf("%s: got %s, want %s", tc.why, got, tc.want)
 			}
-			if got := s.StartingDeadline().Sub(s.StartsAt()); got != campaign.DefaultStartingDeadline {
+			if got := s.Once().Deadline.Sub(s.Once().StartsAt); got != campaign.DefaultStartingDeadline {
 				t.Errorf("the deadline is %s after the start", got)
 			}
 		})
@@ -47,7 +47,7 @@ func TestScheduleReadsBack(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		zone := rapid.SampledFrom(zones).Draw(t, "zone")
 		at := time.Unix(rapid.Int64Range(1_700_000_000, 2_200_000_000).Draw(t, "at"), 0).UTC().Format("2006-01-02T15:04:05")
-		s, err := campaign.ParseSchedule(at, zone, "1h")
+		s, err := campaign.Timing{At: at, TimeZone: zone, StartingDeadline: "1h"}.Parse()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -55,12 +55,12 @@ func TestScheduleReadsBack(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		read := s.StartsAt().In(location).Format("2006-01-02T15:04:05")
+		read := s.Once().StartsAt.In(location).Format("2006-01-02T15:04:05")
 		if read < at {
 			t.Fatalf("%s in %s is sent earlier, at %s", at, zone, read)
 		}
-		if again := s.StartsAt().Add(-time.Hour).In(location).Format("2006-01-02T15:04:05"); again == at {
-			t.Fatalf("%s in %s comes an hour before %s already", at, zone, s.StartsAt())
+		if again := s.Once().StartsAt.Add(-time.Hour).In(location).Format("2006-01-02T15:04:05"); again == at {
+			t.Fatalf("%s in %s comes an hour before %s already", at, zone, s.Once().StartsAt)
 		}
 	})
 }
@@ -76,7 +76,8 @@ func TestParseScheduleErrors(t *testing.T) {
 	}
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
-			if _, err := campaign.ParseSchedule(tc.at, tc.zone, tc.deadline); err == nil || !strings.Contains(err.Error(), tc.want) {
+			timing := campaign.Timing{At: tc.at, TimeZone: tc.zone, StartingDeadline: tc.deadline}
+			if _, err := timing.Parse(); err == nil || !strings.Contains(err.Error(), tc.want) {
 				t.Errorf("the error should speak of %q: %v", tc.want, err)
 			}
 		})

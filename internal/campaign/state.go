@@ -31,6 +31,12 @@ type Facts struct {
 	StartsAt time.Time
 	// Deadline is the last moment at which the send may begin.
 	Deadline time.Time
+	// EndsAt is the moment after which nothing is begun; zero for no end.
+	EndsAt time.Time
+	// Rolling is true for a send that goes on adding to its audience until EndsAt.
+	Rolling bool
+	// Waits is true while the occurrence before this one has not ended.
+	Waits bool
 	// Stopped is true while the send, its channel, its templates or its tenant are suspended or deleted.
 	Stopped bool
 	// Counted is true when Audience holds the count of the audience as it is now.
@@ -48,7 +54,7 @@ func Next(state State, f Facts, now time.Time) State {
 	case Scheduled, Freezing, Held:
 		return nextBeforeFreeze(state, f, now)
 	case Sending:
-		if f.Open == 0 {
+		if f.Open == 0 && (!f.Rolling || f.ended(now)) {
 			return Completed
 		}
 	case Completed:
@@ -61,13 +67,15 @@ func Next(state State, f Facts, now time.Time) State {
 	return state
 }
 
+func (f Facts) ended(now time.Time) bool { return !f.EndsAt.IsZero() && !now.Before(f.EndsAt) }
+
 func nextBeforeFreeze(state State, f Facts, now time.Time) State {
 	switch {
-	case now.After(f.Deadline):
+	case now.After(f.Deadline) || f.ended(now):
 		return Expired
 	case f.Stopped:
 		return state
-	case now.Before(f.StartsAt):
+	case now.Before(f.StartsAt) || f.Waits:
 		return Scheduled
 	case !f.Counted:
 		// A held send stays so until its audience has been counted anew.
@@ -77,7 +85,7 @@ func nextBeforeFreeze(state State, f Facts, now time.Time) State {
 		return Freezing
 	case f.Audience > f.MaxRecipients:
 		return Held
-	case state == Freezing && f.Open == 0:
+	case state == Freezing && f.Open == 0 && !f.Rolling:
 		return Completed
 	case state == Freezing:
 		return Sending

@@ -21,6 +21,7 @@ import (
 	"github.com/tertulia-crm/tertulia/internal/credentials"
 	"github.com/tertulia-crm/tertulia/internal/credentials/credentialstest"
 	"github.com/tertulia-crm/tertulia/internal/deliver/delivertest"
+	"github.com/tertulia-crm/tertulia/internal/local/ports/portstest"
 	"github.com/tertulia-crm/tertulia/internal/store"
 	"github.com/tertulia-crm/tertulia/internal/store/storetest"
 )
@@ -186,10 +187,10 @@ type program struct {
 // start runs a verb with the flags that it has in a cluster.
 func (p *plane) start(verb string, more ...string) *program {
 	p.t.Helper()
-	r := &program{plane: p, health: freeAddress(p.t), ended: make(chan error, 1)}
-	args := append([]string{verb, "--tenant-dir", p.dir, "--health-listen", r.health, "--metrics-listen", freeAddress(p.t)}, more...)
+	r := &program{plane: p, health: portstest.Address(p.t), ended: make(chan error, 1)}
+	args := append([]string{verb, "--tenant-dir", p.dir, "--health-listen", r.health, "--metrics-listen", portstest.Address(p.t)}, more...)
 	if verb == "server" {
-		r.address = freeAddress(p.t)
+		r.address = portstest.Address(p.t)
 		args = append(args, "--listen", r.address)
 	}
 	r.Cmd = exec.Command(os.Args[0], args...) //nolint:gosec // this test binary

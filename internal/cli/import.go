@@ -15,8 +15,8 @@ import (
 
 // NewImportCommand is `tertulia import`: people and events from files.
 func NewImportCommand() *cobra.Command {
-	cmd := &cobra.Command{Use: "import", GroupID: "use", Short: "Import contacts and events from files"}
-	cmd.AddCommand(newImportContacts(), newImportEvents())
+	cmd := &cobra.Command{Use: "import", GroupID: "use", Short: "Import contacts, accounts and events from files"}
+	cmd.AddCommand(newImportContacts(), newImportAccounts(), newImportEvents())
 	return cmd
 }
 

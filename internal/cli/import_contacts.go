@@ -31,6 +31,8 @@ func newImportContacts() *cobra.Command {
   tags                   separated by |, added to those that the contact has
   locale, time_zone      such as es-MX and America/Mexico_City
   consent:<purpose>      true, false, or empty
+  account, account_role  the source's ids of the accounts that the person belongs to, separated by |, the primary one
+                         first, and what the person is in that one
   <attribute>            each attribute of the RecordType "contact"
 
 An empty cell leaves what is recorded as it is, and nothing overrides what a contact decided about consent themself.
@@ -41,7 +43,7 @@ file again changes nothing.`,
 		Args:    oneFile,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return o.run(cmd, "contacts", func(client *tenantClient) (importSummary, error) {
-				i := &contactsImport{client: client, name: args[0], source: o.source, stderr: cmd.ErrOrStderr()}
+				i := &contactsImport{client: client, what: "contacts", name: args[0], source: o.source, stderr: cmd.ErrOrStderr()}
 				return i.run(cmd.Context())
 			})
 		},
@@ -94,9 +96,10 @@ type rejectedRow struct {
 	Record []string `json:"record"`
 }
 
-// contactsImport is one run of `tertulia import contacts`.
+// contactsImport is one run of `tertulia import contacts`, or of accounts, which are imported alike.
 type contactsImport struct {
 	client   *tenantClient
+	what     string // contacts, accounts
 	name     string
 	source   string
 	stderr   io.Writer
@@ -112,7 +115,8 @@ func (i *contactsImport) run(ctx context.Context) (summary contactsSummary, err 
 	defer func() { _ = file.Close() }()
 	i.rejected = &rejectedFile{name: rejectedName(i.name), header: readHeader(i.name)}
 	i.progress = newProgress(i.stderr, size, "rows")
-	answer, err := i.client.send(ctx, http.MethodPost, "/v1/imports/contacts?source="+url.QueryEscape(i.source), "text/csv", bufio.NewReaderSize(file, 256<<10))
+	path := "/v1/imports/" + i.what + "?source=" + url.QueryEscape(i.source)
+	answer, err := i.client.send(ctx, http.MethodPost, path, "text/csv", bufio.NewReaderSize(file, 256<<10))
 	if err != nil {
 		return summary, err
 	}

@@ -21,10 +21,12 @@ import (
 
 // workloadFlags say how the operator runs tenants' workers and servers in a cluster.
 type workloadFlags struct {
-	image       string
-	pullPolicy  string
-	httpFrom    []string
-	metricsFrom []string
+	image           string
+	pullPolicy      string
+	httpFrom        []string
+	metricsFrom     []string
+	webhookNetworks []string
+	listenNetworks  []string
 }
 
 // register adds the flags. Either the operator is told an image, and runs workers and servers in the cluster; or a
@@ -37,6 +39,8 @@ func (w *workloadFlags) register(command *cobra.Command) {
 		"namespaces from which tenants' servers are reached, such as that of the ingress, separated by commas (default: from everywhere)")
 	f.StringSliceVar(&w.metricsFrom, "metrics-from-namespaces", nil,
 		"namespaces from which the metrics of tenants' workers and servers are scraped, separated by commas (default: from nowhere)")
+	addWebhookNetworks(f, &w.webhookNetworks)
+	addListenNetworks(f, &w.listenNetworks, nil)
 	command.MarkFlagsMutuallyExclusive("tenants", "image")
 	command.MarkFlagsOneRequired("tenants", "image")
 }
@@ -68,6 +72,7 @@ func (w *workloadFlags) setup(ctx context.Context, config *rest.Config, operator
 	}
 	return &crmtenant.Workloads{
 		Image: w.image, PullPolicy: corev1.PullPolicy(w.pullPolicy), HTTPFrom: w.httpFrom, MetricsFrom: w.metricsFrom,
+		WebhookNetworks: w.webhookNetworks, ListenNetworks: w.listenNetworks,
 		LogFormat: operator.telling.format, Environment: passedOn(os.Environ()), Metrics: metrics,
 	}, nil
 }
@@ -83,6 +88,11 @@ func (w *workloadFlags) check() error {
 			if problems := validation.IsDNS1123Label(name); len(problems) > 0 {
 				return fmt.Errorf("%s: %q is no name of a namespace: %s", flag, name, strings.Join(problems, ", "))
 			}
+		}
+	}
+	for flag, networks := range map[string][]string{webhookNetworksFlag: w.webhookNetworks, listenNetworksFlag: w.listenNetworks} {
+		if _, err := parseNetworks(flag, networks); err != nil {
+			return err
 		}
 	}
 	if strings.TrimSpace(w.image) != w.image || strings.ContainsAny(w.image, " \t\n") {

@@ -19,6 +19,8 @@ func TestOperatorModes(t *testing.T) {
 		"an unknown pull policy":     {[]string{"--image", "x", "--image-pull-policy", "sometimes"}, "Always, IfNotPresent or Never"},
 		"an image with a space":      {[]string{"--image", "registry.example/tertulia v1"}, "without spaces"},
 		"a namespace that is no one": {[]string{"--image", "x", "--http-from-namespaces", "Ingress"}, "--http-from-namespaces"},
+		"a source's network":         {[]string{"--image", "x", "--listen-allow-network", "intranet"}, "--listen-allow-network"},
+		"a network that is none":     {[]string{"--image", "x", "--webhook-networks", "10.20.0.0"}, "--webhook-networks"},
 		"metrics from nobody":        {[]string{"--image", "x", "--metrics-from-namespaces", "a,,b"}, "--metrics-from-namespaces"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -37,6 +39,8 @@ func TestOperatorModes(t *testing.T) {
 				flags.pullPolicy, _ = f.GetString("image-pull-policy")
 				flags.httpFrom, _ = f.GetStringSlice("http-from-namespaces")
 				flags.metricsFrom, _ = f.GetStringSlice("metrics-from-namespaces")
+				flags.webhookNetworks, _ = f.GetStringSlice("webhook-networks")
+				flags.listenNetworks, _ = f.GetStringSlice("listen-allow-network")
 				err = flags.check()
 			}
 			if err == nil || !strings.Contains(err.Error(), tc.want) {

@@ -61,14 +61,20 @@ type releaseInfo struct {
 }
 
 type quarantinedCampaign struct {
-	Campaign  string           `json:"campaign"`
-	SendKey   string           `json:"send_key"`
-	Cluster   *campaignNumbers `json:"cluster,omitempty"`
-	Ledger    *campaignNumbers `json:"ledger,omitempty"`
-	Differs   bool             `json:"differs"`
-	Due       bool             `json:"due"`
-	WouldSend int64            `json:"would_send"`
-	Held      bool             `json:"held"`
+	Campaign   string           `json:"campaign"`
+	SendKey    string           `json:"send_key"`
+	Occurrence string           `json:"occurrence,omitempty"`
+	Cluster    *campaignNumbers `json:"cluster,omitempty"`
+	Ledger     *campaignNumbers `json:"ledger,omitempty"`
+	Differs    bool             `json:"differs"`
+	Due        bool             `json:"due"`
+	WouldSend  int64            `json:"would_send"`
+	Held       bool             `json:"held"`
+}
+
+// name tells a campaign's occurrences apart.
+func (c quarantinedCampaign) name() string {
+	return strings.TrimSpace(c.Campaign + " " + c.Occurrence)
 }
 
 type campaignNumbers struct {
@@ -196,13 +202,13 @@ func newQuarantineRelease() *cobra.Command {
 // release shows what is decided about, asks, and releases.
 func release(cmd *cobra.Command, client *tenantClient, info quarantineInfo, request releaseRequest, yes bool) (quarantineInfo, error) {
 	if !yes {
-		if file, ok := cmd.InOrStdin().(*os.File); !ok || !term.IsTerminal(int(file.Fd())) {
+		if !asksOnTerminal(cmd) {
 			return info, errors.New("this is no terminal on which you could be asked: look at `tertulia quarantine show`, then give --yes")
 		}
 		if err := tellQuarantine(cmd.ErrOrStderr(), info, outputText); err != nil {
 			return info, err
 		}
-		if err := confirm(cmd.InOrStdin(), cmd.ErrOrStderr(), planQuestion(info, request)); err != nil {
+		if err := confirm(cmd.InOrStdin(), cmd.ErrOrStderr(), planQuestion(info, request), "release"); err != nil {
 			return info, err
 		}
 	}
@@ -217,7 +223,7 @@ func release(cmd *cobra.Command, client *tenantClient, info quarantineInfo, requ
 // planQuestion says what a release does.
 func planQuestion(info quarantineInfo, request releaseRequest) string {
 	var going []string
-	var held int
+	held := map[string]bool{}
 	var messages int64
 	for _, c := range info.Campaigns {
 		named := request.ContinueAll
@@ -226,12 +232,12 @@ func planQuestion(info quarantineInfo, request releaseRequest) string {
 		}
 		switch {
 		case named && c.Due:
-			going, messages = append(going, c.Campaign), messages+c.WouldSend
+			going, messages = append(going, c.name()), messages+c.WouldSend
 		case !named:
-			held++
+			held[c.Campaign] = true
 		}
 	}
-	question := fmt.Sprintf("\nReleased, %d campaigns are held until you resume each", held)
+	question := fmt.Sprintf("\nReleased, %d campaigns are held until you resume each", len(held))
 	if len(going) > 0 {
 		question += fmt.Sprintf(", and up to %d messages leave at once (%s): whoever got one that this ledger has forgotten gets it again",
 			messages, strings.Join(going, ", "))
@@ -239,16 +245,21 @@ func planQuestion(info quarantineInfo, request releaseRequest) string {
 	return question + "."
 }
 
-const confirmation = "release"
+// asksOnTerminal tells whether there is somebody to be asked.
+func asksOnTerminal(cmd *cobra.Command) bool {
+	file, ok := cmd.InOrStdin().(*os.File)
+	return ok && term.IsTerminal(int(file.Fd()))
+}
 
-func confirm(in io.Reader, out io.Writer, question string) error {
-	fmt.Fprintf(out, "%s\nType %q to go on: ", question, confirmation)
+// confirm asks for a word, without which nothing is done.
+func confirm(in io.Reader, out io.Writer, question, word string) error {
+	fmt.Fprintf(out, "%s\nType %q to go on: ", question, word)
 	answer, err := bufio.NewReader(in).ReadString('\n')
 	if err != nil && !errors.Is(err, io.EOF) {
 		return fmt.Errorf("read the answer: %w", err)
 	}
-	if strings.TrimSpace(answer) != confirmation {
-		return errors.New("nothing was released")
+	if strings.TrimSpace(answer) != word {
+		return errors.New("nothing was changed")
 	}
 	return nil
 }

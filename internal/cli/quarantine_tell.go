@@ -26,7 +26,7 @@ func tellQuarantine(w io.Writer, info quarantineInfo, output string) error {
 	table := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
 	fmt.Fprintln(table, "CAMPAIGN\tCLUSTER KNEW\tLEDGER KNOWS\tWOULD SEND\t")
 	for _, c := range info.Campaigns {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\n", c.Campaign, planNumbers(c.Cluster), planNumbers(c.Ledger), c.WouldSend, planRemark(c))
+		fmt.Fprintf(table, "%s\t%s\t%s\t%d\t%s\n", c.name(), planNumbers(c.Cluster), planNumbers(c.Ledger), c.WouldSend, planRemark(c))
 	}
 	if err := table.Flush(); err != nil {
 		return err

@@ -121,7 +121,7 @@ func TestQuarantineRelease(t *testing.T) {
 func TestConfirm(t *testing.T) {
 	for answer, want := range map[string]bool{"release\n": true, " release ": true, "yes\n": false, "\n": false, "": false} {
 		var asked strings.Builder
-		if err := confirm(strings.NewReader(answer), &asked, "Really?"); (err == nil) != want || !strings.Contains(asked.String(), "Really?") {
+		if err := confirm(strings.NewReader(answer), &asked, "Really?", "release"); (err == nil) != want || !strings.Contains(asked.String(), "Really?") {
 			t.Errorf("%q: got %v", answer, err)
 		}
 	}
@@ -129,7 +129,10 @@ func TestConfirm(t *testing.T) {
 
 func TestReleaseQuestion(t *testing.T) {
 	info := quarantineInfo{Campaigns: []quarantinedCampaign{
-		{Campaign: "a", Due: true, WouldSend: 700}, {Campaign: "b", Differs: true}, {Campaign: "c", Due: true, WouldSend: 20},
+		{Campaign: "a", Due: true, WouldSend: 700},
+		{Campaign: "b", Differs: true},
+		{Campaign: "c", Due: true, WouldSend: 20},
+		{Campaign: "b", Occurrence: "2027-03-21T09:00", Differs: true},
 	}}
 	for name, tc := range map[string]struct {
 		request releaseRequest

@@ -13,6 +13,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/tertulia-crm/tertulia/internal/work"
 )
 
 // version is set by the linker.
@@ -20,10 +22,20 @@ var version = "unknown"
 
 // Main runs the tertulia command with this process's arguments and returns the exit status. Here alone SIGINT and SIGTERM
 // become the end of a context; `up` adds the end of its terminal.
-func Main() int {
+func Main() int { return MainWith(Tuning{}) }
+
+// Tuning changes what no flag does, for programs that run the processes of this command in order to break them: nobody
+// else should be able to shorten the times by which the ledger is safe.
+type Tuning struct {
+	// Worker changes the options of `tertulia worker`; nil changes none.
+	Worker func(*work.Options)
+}
+
+// MainWith is Main with other options than flags can give.
+func MainWith(t Tuning) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	return exitStatus(NewCommand().ExecuteContext(ctx), os.Stderr)
+	return exitStatus(newCommand(t).ExecuteContext(ctx), os.Stderr)
 }
 
 // verdictError ends a verb whose own output has said all: its exit status is the answer.
@@ -68,7 +80,9 @@ func asPlugin(root *cobra.Command, program string) {
 
 // NewCommand is the tertulia command. A verb that ended its own output with an explanation returns an error all the same:
 // Main decides about the exit status.
-func NewCommand() *cobra.Command {
+func NewCommand() *cobra.Command { return newCommand(Tuning{}) }
+
+func newCommand(t Tuning) *cobra.Command {
 	root := &cobra.Command{
 		Use:   "tertulia",
 		Short: "A Social CRM whose whole configuration lives in Git",
@@ -88,8 +102,12 @@ func NewCommand() *cobra.Command {
 		&cobra.Group{ID: "run", Title: "Processes, which up and the cluster start:"},
 	)
 	root.AddCommand(
-		NewUpCommand(), NewStatusCommand(), NewQuarantineCommand(), NewSupportBundleCommand(), NewImportCommand(), NewTokenCommand(),
-		NewOperatorCommand(), NewWorkerCommand(), NewServerCommand(),
+		NewUpCommand(), NewStatusCommand(), NewCampaignCommand(), NewQuarantineCommand(), NewSupportBundleCommand(), NewImportCommand(), NewTokenCommand(),
+		NewRenderCommand(), NewSentimentCommand(), NewSendTestCommand(), NewContactCommand(), NewAccountCommand(),
+		NewSegmentCommand(), NewSuppressCommand(), NewSuppressionCommand(),
+		NewListenCommand(), NewMentionsCommand(), NewMonitorCommand(), NewSourceCommand(), NewRuleCommand(),
+		NewInboxCommand(), NewReplyCommand(), NewNoteCommand(), NewAssignCommand(), NewCloseCommand(), NewTicketCommand(),
+		NewOperatorCommand(), NewWorkerCommand(t), NewServerCommand(),
 	)
 	return root
 }

@@ -18,7 +18,7 @@ func NewServerCommand() *cobra.Command {
 	var observe listenFlags
 	var telling telling
 	var delay, grace time.Duration
-	var roots, dirs []string
+	var roots, dirs, networks []string
 	cmd := &cobra.Command{
 		Use:     "server",
 		GroupID: "run",
@@ -30,6 +30,10 @@ func NewServerCommand() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if len(roots)+len(dirs) == 0 {
 				return errors.New("give --tenants or --tenant-dir: without a tenant there is nothing to serve")
+			}
+			sources, err := parseNetworks(listenNetworksFlag, networks)
+			if err != nil {
+				return err
 			}
 			collectEarly()
 			ctx, stop, err := telling.begin(cmd.Context(), serverComponent, cmd.ErrOrStderr())
@@ -46,7 +50,9 @@ func NewServerCommand() *cobra.Command {
 			log.Info("Serving", "address", listener.Addr().String())
 			metrics := server.NewMetrics()
 			metrics.BuildInfo(serverComponent, version)
-			s := server.New(server.Options{Roots: roots, Dirs: dirs, Version: version, Log: log, Metrics: metrics, DrainDelay: delay, Grace: grace})
+			s := server.New(server.Options{
+				Roots: roots, Dirs: dirs, ListenNetworks: sources, Version: version, Log: log, Metrics: metrics, DrainDelay: delay, Grace: grace,
+			})
 			endpoints, err := observe.serve(ctx, s, metrics.Set)
 			if err != nil {
 				return errors.Join(err, listener.Close())
@@ -63,6 +69,7 @@ func NewServerCommand() *cobra.Command {
 		"how long connections are accepted after the process is told to stop and is not ready any more, so that who balances load can notice")
 	flags.DurationVar(&grace, "graceful-period", 25*time.Second,
 		"how long requests may take to end when the process is told to stop, --drain-delay included; imports end after the rows that they are writing")
+	addListenNetworks(flags, &networks, nil)
 	flags.StringArrayVar(&roots, "tenants", nil, "a directory of tenant directories; new ones are noticed within two seconds (repeatable)")
 	flags.StringArrayVar(&dirs, "tenant-dir", nil, "the directory of one tenant (repeatable)")
 	return cmd

@@ -1,15 +1,12 @@
 package cli
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -55,13 +52,9 @@ func newTokenCreate() *cobra.Command {
 				Scopes    []string   `json:"scopes"`
 				ExpiresAt *time.Time `json:"expires_at,omitempty"`
 			}{Name: name, Scopes: scopes}
-			if expires != "" {
-				lasts, err := parseDays(expires)
-				if err != nil {
-					return fmt.Errorf("--expires: %w", err)
-				}
-				end := time.Now().Add(lasts).UTC().Truncate(time.Second)
-				request.ExpiresAt = &end
+			var err error
+			if request.ExpiresAt, err = parseExpires(expires, time.Now()); err != nil {
+				return err
 			}
 			client, err := access.client(cmd.Context())
 			if err != nil {
@@ -108,15 +101,11 @@ func newTokenList() *cobra.Command {
 			if err := client.call(cmd.Context(), http.MethodGet, "/v1/tokens", nil, &list); err != nil {
 				return fmt.Errorf("list the tokens: %w", err)
 			}
-			if output == outputJSON {
-				return printJSON(cmd.OutOrStdout(), list)
-			}
-			table := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 3, ' ', 0)
-			fmt.Fprintln(table, "NAME\tSCOPES\tCREATED\tEXPIRES")
-			for _, t := range list.Tokens {
-				fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", t.Name, strings.Join(t.Scopes, ","), t.CreatedAt.Format(time.DateOnly), expiry(t.ExpiresAt))
-			}
-			return table.Flush()
+			return printList(cmd.OutOrStdout(), output, list, "NAME\tSCOPES\tCREATED\tEXPIRES", func(table io.Writer) {
+				for _, t := range list.Tokens {
+					fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", t.Name, strings.Join(t.Scopes, ","), t.CreatedAt.Format(time.DateOnly), expiry(t.ExpiresAt))
+				}
+			})
 		},
 	}
 	access.addFlags(cmd)
@@ -154,6 +143,19 @@ func expiry(at *time.Time) string {
 	return "until " + at.Format(time.RFC3339)
 }
 
+// parseExpires reads how long something lasts from now on: nil, for ever, where that is not said.
+func parseExpires(text string, now time.Time) (*time.Time, error) {
+	if text == "" {
+		return nil, nil
+	}
+	lasts, err := parseDays(text)
+	if err != nil {
+		return nil, fmt.Errorf("--expires: %w", err)
+	}
+	end := now.Add(lasts).UTC().Truncate(time.Second)
+	return &end, nil
+}
+
 // parseDays reads a duration that may be given in days.
 func parseDays(text string) (time.Duration, error) {
 	if days, ok := strings.CutSuffix(text, "d"); ok {
@@ -169,25 +171,6 @@ func parseDays(text string) (time.Duration, error) {
 	}
 	return d, nil
 }
-
-// The forms of output.
-const (
-	outputText = "text"
-	outputJSON = "json"
-)
-
-func addOutput(cmd *cobra.Command, output *string) {
-	cmd.Flags().StringVarP(output, "output", "o", outputText, `what standard output says: "text", or "json" for one line`)
-}
-
-func checkOutput(output string) error {
-	if output != outputText && output != outputJSON {
-		return errors.New(`--output must be "text" or "json"`)
-	}
-	return nil
-}
-
-func printJSON(w io.Writer, v any) error { return json.NewEncoder(w).Encode(v) }
 
 // require marks flags without which the verb means nothing.
 func require(cmd *cobra.Command, flags ...string) {

@@ -39,6 +39,7 @@ func (o *accessOptions) addFlags(cmd *cobra.Command) {
 type tenantClient struct {
 	base  string
 	token string
+	admin bool // the token is the one of the Secret, which is nobody's own
 	http  *http.Client
 }
 
@@ -87,7 +88,7 @@ func (o *accessOptions) readSecret(ctx context.Context, c *tenantClient) error {
 		c.base = string(secret.Data["server"])
 	}
 	if c.token == "" {
-		c.token = string(secret.Data["token"])
+		c.token, c.admin = string(secret.Data["token"]), true
 	}
 	if c.base == "" || c.token == "" {
 		return fmt.Errorf("Secret %s/%s lacks its key \"server\" or \"token\"", namespace, adminSecret) //nolint:revive,staticcheck // Secret is a kind's name
@@ -103,6 +104,16 @@ type serverError struct {
 		Message  string `json:"message"`
 		Location string `json:"location"`
 	} `json:"errors"`
+	collisionInfo
+}
+
+// collisionInfo is what a problem tells besides where something about a conversation cannot be done as things stand.
+type collisionInfo struct {
+	Reason  string        `json:"reason"`
+	Holder  string        `json:"holder"`
+	Until   *time.Time    `json:"until"`
+	Version int64         `json:"version"`
+	New     []talkMessage `json:"new"`
 }
 
 // Error implements error.
@@ -164,10 +175,15 @@ func (c *tenantClient) send(ctx context.Context, method, path, contentType strin
 	if err != nil {
 		return nil, fmt.Errorf("prepare the request: %w", err)
 	}
-	request.Header.Set("Authorization", "Bearer "+c.token)
 	if body != nil {
 		request.Header.Set("Content-Type", contentType)
 	}
+	return c.do(request)
+}
+
+// do asks with the token, and makes an error of an answer that is none of success.
+func (c *tenantClient) do(request *http.Request) (*http.Response, error) {
+	request.Header.Set("Authorization", "Bearer "+c.token)
 	answer, err := c.http.Do(request)
 	if err != nil {
 		return nil, fmt.Errorf("reach the server: %w", err)

@@ -11,6 +11,7 @@ import (
 	"os/signal"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -27,6 +28,7 @@ type upOptions struct {
 	mailWebListen string
 	noMail        bool
 	workers       int
+	networks      []string // that sources may lead to
 	output        string
 }
 
@@ -66,6 +68,7 @@ func NewUpCommand() *cobra.Command {
 	flags.StringVar(&o.mailWebListen, "mail-web-listen", "127.0.0.1:8025", "where the mailbox shows it (web page and JSON)")
 	flags.BoolVar(&o.noMail, "no-mail", false, "run no mailbox")
 	flags.IntVar(&o.workers, "workers", 1, "how many worker processes to run; 0 prints the command that starts one")
+	addListenNetworks(flags, &o.networks, strings.Split(thisMachine, ","))
 	flags.StringVarP(&o.output, "output", "o", "text", `what standard output says when all is ready: "text", or "json" for one line`)
 	return cmd
 }
@@ -98,6 +101,9 @@ func (o *upOptions) check() error {
 		return fmt.Errorf(`--output %q: say "text" or "json"`, o.output)
 	case o.workers < 0 || o.workers > maxWorkers:
 		return fmt.Errorf("--workers %d: say a number from 0 to %d", o.workers, maxWorkers)
+	}
+	if _, err := parseNetworks(listenNetworksFlag, o.networks); err != nil {
+		return err
 	}
 	dir, err := filepath.Abs(o.dataDir)
 	if err != nil {

@@ -108,6 +108,7 @@ func (u *up) planChildren() ([]child, error) {
 				"server", "--listen", u.options.listen, "--tenants", u.path("tenants"),
 				"--health-listen", serverHealth, "--metrics-listen", serverMetrics,
 				"--drain-delay", "0s", // nobody balances load
+				"--" + listenNetworksFlag, strings.Join(u.options.networks, ","),
 			},
 		},
 	}
@@ -115,7 +116,10 @@ func (u *up) planChildren() ([]child, error) {
 		health, metrics := next(), next()
 		children = append(children, child{
 			name: fmt.Sprintf("worker-%d", i+1), health: "http://" + health + "/livez",
-			args: []string{"worker", "--tenants", u.path("tenants"), "--health-listen", health, "--metrics-listen", metrics},
+			args: []string{
+				"worker", "--tenants", u.path("tenants"), "--health-listen", health, "--metrics-listen", metrics,
+				"--" + webhookNetworksFlag, thisMachine, "--" + listenNetworksFlag, strings.Join(u.options.networks, ","),
+			},
 		})
 	}
 	return children, nil

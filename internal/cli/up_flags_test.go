@@ -28,6 +28,7 @@ func TestUpRefuses(t *testing.T) {
 		args   []string
 		want   string
 	}{
+		"Networks":  {"a host where a network is meant", []string{"--listen-allow-network", "10.0.0.1"}, `--listen-allow-network: "10.0.0.1" is no network`},
 		"Output":    {"a form that is none", []string{"--output", "xml"}, `--output "xml": say "text" or "json"`},
 		"Workers":   {"a slip of the keyboard", []string{"--workers", "1000"}, "--workers 1000: say a number from 0 to 64"},
 		"Manifests": {"a directory that is not there", []string{"--manifests", "/does/not/exist"}, "--manifests /does/not/exist: no such file or directory"},

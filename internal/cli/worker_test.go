@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -14,27 +13,19 @@ import (
 
 	"github.com/onsi/gomega"
 	"github.com/spf13/cobra"
+
+	"github.com/tertulia-crm/tertulia/internal/local/ports/portstest"
 )
 
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().String()
-}
-
 func TestProcessesTellTheirHealth(t *testing.T) {
-	for name, command := range map[string]*cobra.Command{"worker": NewWorkerCommand(), "server": NewServerCommand()} {
+	for name, command := range map[string]*cobra.Command{"worker": NewWorkerCommand(Tuning{}), "server": NewServerCommand()} {
 		t.Run(name, func(t *testing.T) {
-			health, metrics, tenants := freeAddress(t), freeAddress(t), filepath.Join(t.TempDir(), "tenants")
+			health, metrics, tenants := portstest.Address(t), portstest.Address(t), filepath.Join(t.TempDir(), "tenants")
 			ctx, cancel := context.WithCancel(context.Background())
 			defer cancel()
 			args := []string{"--tenants", tenants, "--health-listen", health, "--metrics-listen", metrics}
 			if name == "server" {
-				args = append(args, "--listen", freeAddress(t), "--drain-delay", "0s")
+				args = append(args, "--listen", portstest.Address(t), "--drain-delay", "0s")
 			}
 			command.SetArgs(args)
 			done := make(chan error, 1)
@@ -64,7 +55,7 @@ func TestProcessesTellTheirHealth(t *testing.T) {
 }
 
 func TestWorkerNeedsTenants(t *testing.T) {
-	command := NewWorkerCommand()
+	command := NewWorkerCommand(Tuning{})
 	command.SetArgs(nil)
 	command.SilenceUsage, command.SilenceErrors = true, true
 	if err := command.Execute(); err == nil || !strings.Contains(err.Error(), "tenant") {

@@ -1,13 +1,14 @@
 // Package credentials keeps what a worker or a server must know of a tenant and must never read from a row: where its
-// database is, and the channels' credentials. A tenant directory is flat, because in a cluster it is a mounted Secret. Its
+// database is, and the credentials of channels and of sources. A tenant directory is flat, because in a cluster it is a mounted Secret. Its
 // files are the Secret's keys, and are written by the operator:
 //
 //	tenant                     the tenant's id
 //	namespace                  of the tenant in the cluster, which alone may change the directory
 //	public-url                 where contacts reach the tenant's server
 //	database-url               the runtime role's URL
-//	channel.<name>.username    credentials of a channel
-//	channel.<name>.password
+//	channel.<name>.<key>       a credential of a channel: see Key
+//	source.<name>.<key>        a credential of a source that is listened to: see Source
+//	sentiment-token            of the server that judges how posts speak
 //	metrics-token-sha256       in hex, of the token that is wanted by who scrapes workers and servers
 package credentials
 
@@ -35,16 +36,13 @@ type Tenant struct {
 	PublicURL   string
 	DatabaseURL string
 	Channels    map[string]Channel // by name; a channel without credentials is absent
+	Sources     map[string]Source  // by name; a source without credentials is absent
+	// SentimentToken is sent to the server that judges how posts speak; "" where it wants none, or there is none.
+	SentimentToken string
 	// MetricsTokenSHA256 is what the token of who scrapes hashes to, in hex; "" lets everybody.
 	MetricsTokenSHA256 string
 	// Digest changes when anything above does.
 	Digest string
-}
-
-// Channel holds what a channel authenticates with.
-type Channel struct {
-	Username string
-	Password string
 }
 
 // HostOf is the host by which a public URL names its tenant, and "" for a URL with a path, which names it by that.
@@ -56,16 +54,14 @@ func HostOf(publicURL string) string {
 	return u.Host
 }
 
-// The files of a tenant directory, but for those of channels, and what the names of those end with.
+// The files of a tenant directory, but for those of channels and sources.
 const (
 	tenantFile       = "tenant"
 	namespaceFile    = "namespace"
 	publicURLFile    = "public-url"
 	databaseURLFile  = "database-url"
+	sentimentFile    = "sentiment-token"
 	metricsTokenFile = "metrics-token-sha256"
-
-	usernameField = "username"
-	passwordField = "password"
 )
 
 // maxFile bounds what is read of one file; a URL or a password is far shorter.
@@ -96,24 +92,21 @@ func Parse[Value string | []byte](values map[string]Value) (Tenant, error) {
 	}
 	tenant := Tenant{
 		ID: files[tenantFile], Namespace: files[namespaceFile], PublicURL: files[publicURLFile], DatabaseURL: files[databaseURLFile],
-		Channels: map[string]Channel{}, MetricsTokenSHA256: files[metricsTokenFile], Digest: digest(files),
+		Channels: map[string]Channel{}, SentimentToken: files[sentimentFile], MetricsTokenSHA256: files[metricsTokenFile], Digest: digest(files),
 	}
 	if tenant.ID == "" || tenant.DatabaseURL == "" {
 		return Tenant{}, ErrIncomplete
 	}
 	for name, value := range files {
-		channel, field, ok := channelFile(name)
-		if !ok {
+		channel, key, ok := channelFile(name)
+		if !ok || value == "" {
 			continue
 		}
 		c := tenant.Channels[channel]
-		if field == usernameField {
-			c.Username = value
-		} else {
-			c.Password = value
-		}
+		c.Set(key, value)
 		tenant.Channels[channel] = c
 	}
+	tenant.Sources = parseSources(files)
 	return tenant, nil
 }
 
@@ -121,31 +114,22 @@ func Parse[Value string | []byte](values map[string]Value) (Tenant, error) {
 func (t Tenant) Files() map[string]string {
 	files := map[string]string{tenantFile: t.ID, databaseURLFile: t.DatabaseURL}
 	for name, content := range map[string]string{
-		namespaceFile: t.Namespace, publicURLFile: t.PublicURL, metricsTokenFile: t.MetricsTokenSHA256,
+		namespaceFile: t.Namespace, publicURLFile: t.PublicURL, sentimentFile: t.SentimentToken,
+		metricsTokenFile: t.MetricsTokenSHA256,
 	} {
 		if content != "" {
 			files[name] = content
 		}
 	}
 	for name, c := range t.Channels {
-		files["channel."+name+"."+usernameField] = c.Username
-		files["channel."+name+"."+passwordField] = c.Password
+		for _, key := range Keys {
+			if value := c.Get(key); value != "" {
+				files["channel."+name+"."+string(key)] = value
+			}
+		}
 	}
+	appendSources(files, t.Sources)
 	return files
-}
-
-// channelFile splits "channel.<name>.username"; the name may contain dots.
-func channelFile(file string) (channel, field string, ok bool) {
-	rest, ok := strings.CutPrefix(file, "channel.")
-	if !ok {
-		return "", "", false
-	}
-	dot := strings.LastIndexByte(rest, '.')
-	if dot < 1 {
-		return "", "", false
-	}
-	channel, field = rest[:dot], rest[dot+1:]
-	return channel, field, field == usernameField || field == passwordField
 }
 
 // dataLink is where a mounted Secret keeps its revision: a link to a hidden directory, which is replaced at once when the

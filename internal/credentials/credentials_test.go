@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -20,6 +21,11 @@ func TestWhatIsWrittenIsRead(t *testing.T) {
 			"newsletter":  {Username: "u", Password: "p"},
 			"with.a.dot":  {Username: "u2", Password: "p2"},
 			"transaction": {Username: "u3", Password: ""},
+			"hook":        {SigningKey: "new\nold"},
+			"everything": {
+				Username: "u4", Password: "p4", DKIMPrivateKey: "-----BEGIN PRIVATE KEY-----\nMC4=\n-----END PRIVATE KEY-----",
+				SigningKey: "s", InboxUsername: "i", InboxPassword: "ip", HookKey: "h",
+			},
 		},
 	}
 	if err := credentials.Write(root, first); err != nil {
@@ -131,5 +137,35 @@ func TestList(t *testing.T) {
 	}
 	if none, err := credentials.List(filepath.Join(root, "absent")); err != nil || none != nil {
 		t.Errorf("a root that does not exist: got %v, %v", none, err)
+	}
+}
+
+// Every field of a channel has a key, and each key a field of its own: a credential that has none would not arrive.
+func TestEveryCredentialHasAKey(t *testing.T) {
+	var c credentials.Channel
+	for _, key := range credentials.Keys {
+		c.Set(key, "value of "+string(key))
+	}
+	fields := reflect.ValueOf(c)
+	if fields.NumField() != len(credentials.Keys) {
+		t.Errorf("%d fields, %d keys", fields.NumField(), len(credentials.Keys))
+	}
+	for i := range fields.NumField() {
+		if fields.Field(i).String() == "" {
+			t.Errorf("%s has no key", fields.Type().Field(i).Name)
+		}
+	}
+	for _, key := range credentials.Keys {
+		if got := c.Get(key); got != "value of "+string(key) {
+			t.Errorf("%s reads %q", key, got)
+		}
+	}
+	files := credentials.Tenant{ID: "velo", DatabaseURL: "x", Channels: map[string]credentials.Channel{"news": c}}.Files()
+	if len(files) != 2+len(credentials.Keys) {
+		t.Errorf("files: %v", files)
+	}
+	c.Set("of-tomorrow", "x")
+	if got := c.Get("of-tomorrow"); got != "" {
+		t.Errorf("a key that nobody knows: %q", got)
 	}
 }

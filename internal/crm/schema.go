@@ -43,7 +43,18 @@ type Attribute struct {
 	Enum     []string // the only values of a String; nil allows any
 	Indexed  bool
 	Personal bool
+	Role     Role
 }
+
+// Role is what an attribute tells of a person, for finding those who may be one.
+type Role string
+
+// The roles. An attribute without one tells nothing of who somebody is.
+const (
+	NameRole     Role = "Name"     // a name, or a part of it
+	PlaceRole    Role = "Place"    // where they live
+	BirthdayRole Role = "Birthday" // a Date
+)
 
 // Column is the name of the attribute's column. The prefix keeps it apart from the columns that every contact has.
 func (a Attribute) Column() string { return "attr_" + a.Name }
@@ -64,6 +75,8 @@ type EventType struct {
 type Schema struct {
 	Attributes []Attribute // of a contact, by name
 	Events     []EventType // by name
+	// Purposes are those of consent that policies know. Where there is none, expressions may name any; imports and templates do not ask.
+	Purposes []string
 }
 
 // Attribute finds an attribute by name.

@@ -2,6 +2,7 @@ package drill
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"io/fs"
 	"net"
@@ -10,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -134,19 +136,38 @@ func (m *machine) restoreInPlace(database, file string) {
 	m.t.Helper()
 	script := file + ".sql"
 	m.program("pg_restore", "--file="+script, file)
-	m.program("psql", "--quiet", "--no-psqlrc", "--single-transaction", "--set=ON_ERROR_STOP=1", "--dbname="+ownerURL(m.Port(), database),
-		"--command=drop schema tertulia cascade", "--file="+script)
+	// Who drops every table while others read them may be the one that a deadlock ends: nothing has changed then, and it is
+	// tried again.
+	var failed error
+	for range 10 {
+		failed = m.try("psql", "--quiet", "--no-psqlrc", "--single-transaction", "--set=ON_ERROR_STOP=1", "--dbname="+ownerURL(m.Port(), database),
+			"--command=drop schema tertulia cascade", "--file="+script)
+		if failed == nil || !strings.Contains(failed.Error(), "deadlock detected") {
+			break
+		}
+	}
+	if failed != nil {
+		m.t.Fatal(failed)
+	}
 }
 
 func (m *machine) program(name string, arguments ...string) {
 	m.t.Helper()
-	bin, err := postgres.FindBinaries()
-	if err != nil {
+	if err := m.try(name, arguments...); err != nil {
 		m.t.Fatal(err)
 	}
-	if out, err := exec.Command(filepath.Join(bin, name), arguments...).CombinedOutput(); err != nil {
-		m.t.Fatalf("%s: %v: %s", name, err, out)
+}
+
+func (m *machine) try(name string, arguments ...string) error {
+	m.t.Helper()
+	bin, err := postgres.FindBinaries()
+	if err != nil {
+		return err
 	}
+	if out, err := exec.Command(filepath.Join(bin, name), arguments...).CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w: %s", name, err, out)
+	}
+	return nil
 }
 
 // standby makes a server that follows this one.

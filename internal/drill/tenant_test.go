@@ -133,7 +133,7 @@ func (h *tenant) campaign(name string) {
 		SendKey: name + "-2027", Purpose: "newsletter", ChannelRef: v1alpha1.LocalReference{Name: "news"},
 		Audience: v1alpha1.Audience{Segments: []v1alpha1.LocalReference{{Name: "all"}}, MaxRecipients: 10_000},
 		Variants: []v1alpha1.Variant{{Name: "a", TemplateRef: v1alpha1.LocalReference{Name: "spring"}}},
-		Schedule: v1alpha1.Schedule{At: time.Now().UTC().Add(-time.Minute).Format("2006-01-02T15:04:05"), TimeZone: "UTC"},
+		Schedule: v1alpha1.Schedule{At: v1alpha1.LocalTime(time.Now().UTC().Add(-time.Minute).Format("2006-01-02T15:04:05")), TimeZone: "UTC"},
 	}})
 }
 

@@ -19,8 +19,8 @@ import (
 var declared = sync.OnceValues(functions)
 
 // check has cel-go check the types of a resolved tree.
-func (t *tree) check(schema crm.Schema) error {
-	env, err := checker.NewEnv(containers.DefaultContainer, provider{schema})
+func (t *tree) check(names environment) error {
+	env, err := checker.NewEnv(containers.DefaultContainer, provider{names})
 	if err != nil {
 		return fmt.Errorf("build the checker: %w", err)
 	}
@@ -31,7 +31,7 @@ func (t *tree) check(schema crm.Schema) error {
 	if err := env.AddFunctions(language...); err != nil {
 		return fmt.Errorf("declare functions: %w", err)
 	}
-	if err := env.AddIdents(variables(schema)...); err != nil {
+	if err := env.AddIdents(names.variables()...); err != nil {
 		return fmt.Errorf("declare variables: %w", err)
 	}
 	checked, failed := checker.Check(t.ast, t.source, env)
@@ -43,7 +43,9 @@ func (t *tree) check(schema crm.Schema) error {
 	if len(found.list) > 0 {
 		return found.err()
 	}
-	if t.typeOf(t.root()) != crm.Boolean {
+	if names.want != nil {
+		t.checkWanted(&found, *names.want)
+	} else if t.typeOf(t.root()) != crm.Boolean {
 		found.add(t.at(t.root()), "the expression is %s, not a condition: compare it with something", t.describe(t.root()))
 	}
 	return found.err()
@@ -94,13 +96,13 @@ func (t *tree) find(id int64) ast.Expr {
 // describe names an expression with its type, such as contact.plan (String).
 func (t *tree) describe(e ast.Expr) string {
 	typ := t.typeName(e)
-	if e.Kind() == ast.SelectKind && e.AsSelect().Operand().Kind() == ast.IdentKind && !e.AsSelect().IsTestOnly() {
-		return fmt.Sprintf("%s.%s (%s)", e.AsSelect().Operand().AsIdent(), e.AsSelect().FieldName(), typ)
+	if chain := chainOf(e); len(chain) > 1 && !e.AsSelect().IsTestOnly() {
+		return fmt.Sprintf("%s (%s)", strings.Join(chain, "."), typ)
 	}
 	switch typ[0] {
 	case 'I':
 		return "an " + typ
-	case 'e', 'n':
+	case 'e', 'm', 'n':
 		return typ
 	}
 	return "a " + typ
@@ -120,6 +122,9 @@ func typeName(typ *types.Type) string {
 	case typ.Kind() == types.NullTypeKind:
 		return "null"
 	case typ.Kind() == types.ListKind && typ.Parameters()[0].Kind() == types.StructKind:
+		if typ.Parameters()[0].TypeName() == messageType {
+			return "messages"
+		}
 		return "events"
 	case typ.Kind() == types.ListKind && valueType(typ.Parameters()[0]) != "":
 		return "list of " + typeName(typ.Parameters()[0])
@@ -148,6 +153,8 @@ func (t *tree) hint(left, right ast.Expr) string {
 		switch typ := t.typeOf(value); {
 		case t.typeName(value) == "events":
 			return ": count them, or sum one of their properties"
+		case t.typeName(value) == "messages":
+			return ": count them"
 		case isText && typ == crm.Date:
 			return `: write a date as date("2026-03-21")`
 		case isText && typ == crm.Timestamp:

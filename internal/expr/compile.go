@@ -2,6 +2,7 @@ package expr
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/google/cel-go/common/ast"
@@ -19,12 +20,32 @@ import (
 // down to the leaves, where "is not true" ends it, so that no null is ever negated.
 type compiler struct {
 	issues
-	schema    crm.Schema
+	environment
 	tree      *tree
+	sql       string // the predicate, in the end
 	arguments []string
+	filled    []filled // which arguments subjects give
 	uses      *uses
+	cost      int
 	event     *crm.EventType // of the where around; nil outside
+	grouping  ast.Expr       // the aggregate that is compiled over groups of events, and not for one contact
+	decisive  []int64        // whole numbers of the comparison that is compiled, with age or anniversary
 }
+
+// MaxCost is the most that an expression may cost: some two dozen selections. What needs more is better several segments, joined
+// by in_segment.
+const MaxCost = 1000
+
+// The cost of an expression is about what its parts cost PostgreSQL for one contact, in comparisons of a column.
+const (
+	costOfComparison = 1
+	costOfSearch     = 2
+	costOfCalendar   = 5
+	costOfLookUp     = 10 // of a row by a key
+	costOfSelection  = 40 // of events or messages
+)
+
+func (c *compiler) spend(cost int) { c.cost += cost }
 
 // argument adds an argument and returns its placeholder.
 func (c *compiler) argument(text, sqlType string) string {
@@ -36,6 +57,14 @@ func (c *compiler) argument(text, sqlType string) string {
 func (c *compiler) refuse(e ast.Expr) string {
 	c.add(c.tree.at(e), "this is not part of the language")
 	return "null"
+}
+
+// checkCost refuses an expression that would cost every evaluation too much.
+func (c *compiler) checkCost() {
+	if c.cost > MaxCost {
+		c.add(position{1, 1}, "the expression costs %d, and at most %d is allowed (events and messages cost %d each time): "+
+			"split it into several segments and join them by in_segment", c.cost, MaxCost, costOfSelection)
+	}
 }
 
 // predicate compiles a condition, or its negation.
@@ -51,24 +80,25 @@ func (c *compiler) predicate(e ast.Expr, negated bool) string {
 		return c.join(call, " and ", " or ", negated)
 	case operators.LogicalOr:
 		return c.join(call, " or ", " and ", negated)
-	case operators.Equals:
-		return c.equality(call, negated)
-	case operators.NotEquals:
-		return c.equality(call, !negated)
-	case operators.Less, operators.LessEquals, operators.Greater, operators.GreaterEquals:
-		return c.order(call, negated)
 	}
 	return c.leaf(e, negated)
 }
 
-// join compiles and or or; by De Morgan's laws a negated one is the other of the negations.
+// join compiles and or or; by De Morgan's laws a negated one is the other of the negations. Conditions over the same events
+// are asked of their groups at once.
 func (c *compiler) join(call ast.CallExpr, word, negatedWord string, negated bool) string {
 	if negated {
 		word = negatedWord
 	}
+	merged := c.merge(call.Args(), negated)
 	parts := make([]string, 0, len(call.Args()))
-	for _, arg := range call.Args() {
-		parts = append(parts, c.predicate(arg, negated))
+	for i, arg := range call.Args() {
+		switch groups, isMerged := merged[i]; {
+		case !isMerged:
+			parts = append(parts, c.predicate(arg, negated))
+		case len(groups) > 0:
+			parts = append(parts, c.groupedTogether(groups, word, negated))
+		}
 	}
 	return "(" + strings.Join(parts, word) + ")"
 }
@@ -97,42 +127,48 @@ func (c *compiler) leaf(e ast.Expr, negated bool) string {
 			return negateDefinite(c.value(e), negated)
 		}
 	case ast.SelectKind:
+		c.spend(costOfComparison)
 		if e.AsSelect().IsTestOnly() {
 			return c.present(e, negated)
 		}
 		return negateNullable(c.value(e), negated)
 	case ast.CallKind:
-		call := e.AsCall()
-		switch call.FunctionName() {
-		case "consented":
-			return negateDefinite(c.consented(call), negated)
-		case operators.In:
-			return negateNullable(c.in(call), negated)
-		case "startsWith", "endsWith", "contains":
-			return negateNullable(c.search(call), negated)
-		}
+		return c.asked(e, e.AsCall(), negated)
 	}
 	return c.refuse(e)
 }
 
+// asked compiles a call that is a condition.
+func (c *compiler) asked(e ast.Expr, call ast.CallExpr, negated bool) string {
+	switch call.FunctionName() {
+	case "consented":
+		return negateDefinite(c.consented(call), negated)
+	case "in_segment":
+		return negateDefinite(c.inSegment(call), negated)
+	case "has_identifier":
+		return negateDefinite(c.hasIdentifier(call), negated)
+	case anyFunction:
+		return negateDefinite(c.exists(call.Args()[0]), negated)
+	case "hasAny", "hasAll", "hasOnly":
+		return negateDefinite(c.lists(e, call), negated)
+	}
+	if g, isGrouped := c.group(e); isGrouped {
+		return c.grouped(g, negated)
+	}
+	return c.compared(e, negated)
+}
+
 // present compiles has(contact.plan), has(contact.tags) and has(e.amount).
 func (c *compiler) present(e ast.Expr, negated bool) string {
-	if c.isTags(e) {
-		c.uses.field("tags")
-		return negateDefinite("(cardinality(c.tags) > 0)", negated)
+	if c.isList(e) {
+		return negateDefinite("(cardinality("+c.list(e, nil)+") > 0)", negated)
 	}
 	return c.nullTest(e, !negated)
 }
 
-// nullTest compiles whether a value is null. It is the only question about a date inside an event.
+// nullTest compiles whether a value is null.
 func (c *compiler) nullTest(e ast.Expr, negated bool) string {
-	value, isProperty := "", false
-	if e.Kind() == ast.SelectKind {
-		value, isProperty = c.property(e.AsSelect())
-	}
-	if !isProperty {
-		value = c.value(e)
-	}
+	value := c.value(e)
 	if negated {
 		return "(" + value + " is not null)"
 	}
@@ -142,143 +178,65 @@ func (c *compiler) nullTest(e ast.Expr, negated bool) string {
 func (c *compiler) consented(call ast.CallExpr) string {
 	purpose := text(call.Args()[0])
 	c.uses.purposes.add(purpose)
+	c.spend(costOfLookUp)
 	return "exists (select from consent k where k.contact_id = c.id and k.purpose = " + c.argument(purpose, "text") + " and k.granted)"
 }
 
-// in compiles membership of a list of literals, which travels as one array, or of the contact's tags.
-func (c *compiler) in(call ast.CallExpr) string {
-	needle, list := call.Args()[0], call.Args()[1]
-	if isNull(needle) {
-		c.add(c.tree.at(needle), "null is in no list: ask by == null or has")
+// inSegment compiles membership of another segment as it stands in the table: the segment's definition is not repeated.
+func (c *compiler) inSegment(call ast.CallExpr) string {
+	name := text(call.Args()[0])
+	c.uses.segments.add(name)
+	c.spend(costOfLookUp)
+	return "exists (select from segment_member m where m.contact_id = c.id and m.segment_id = (select g.id from segment g where g.name = " +
+		c.argument(name, "text") + "))"
+}
+
+func (c *compiler) hasIdentifier(call ast.CallExpr) string {
+	name := text(call.Args()[0])
+	c.uses.identifiers.add(name)
+	c.spend(costOfLookUp)
+	return "exists (select from identifier_link l join identifier i on i.id = l.identifier_id where l.contact_id = c.id and i.type = " +
+		c.argument(name, "text") + ")"
+}
+
+// lists compiles hasAny, hasAll and hasOnly: the array is never null.
+func (c *compiler) lists(e ast.Expr, call ast.CallExpr) string {
+	target, list := call.Target(), call.Args()[0]
+	if target.Kind() != ast.SelectKind || !c.isList(target) || list.Kind() != ast.ListKind {
+		c.add(c.tree.at(e), "%s is for contact.tags and takes a list of texts: write %s", call.FunctionName(), methodExamples[call.FunctionName()])
 		return "null"
 	}
-	if list.Kind() == ast.SelectKind && c.isTags(list) {
-		c.uses.field("tags")
-		if needle.Kind() == ast.LiteralKind {
-			c.uses.tags.add(text(needle))
-			return "c.tags @> array[" + c.value(needle) + "]"
-		}
-		return c.value(needle) + " = any(c.tags)"
-	}
-	if list.Kind() != ast.ListKind {
-		return c.refuse(list)
-	}
-	typ := c.tree.typeOf(needle)
-	items := make([]string, 0, list.AsList().Size())
+	c.spend(costOfSearch)
+	var names []string
 	for _, item := range list.AsList().Elements() {
-		items = append(items, c.item(needle, item, &typ))
-	}
-	return c.value(needle) + " = any(" + c.argument(arrayText(items), typ.SQLType()+"[]") + ")"
-}
-
-// item is the text of a literal in a list. A decimal among them makes the list one of decimals.
-func (c *compiler) item(needle, item ast.Expr, typ *crm.ValueType) string {
-	value, itemType, isLiteral := c.literal(item)
-	switch {
-	case !isLiteral && isNull(item):
-		c.add(c.tree.at(item), "a list cannot hold null: ask by == null or has")
-	case !isLiteral:
-		c.add(c.tree.at(item), "a list holds only literals: join conditions by || instead")
-	case itemType == crm.Decimal && *typ == crm.Integer:
-		*typ = crm.Decimal
-	case itemType != *typ && (itemType != crm.Integer || *typ != crm.Decimal):
-		c.add(c.tree.at(item), "%s cannot be in a list for %s", c.tree.describe(item), c.tree.describe(needle))
-	default:
-		c.checkEnum(needle, item)
-	}
-	return value
-}
-
-// search compiles startsWith, endsWith and contains. They compare characters, without patterns.
-func (c *compiler) search(call ast.CallExpr) string {
-	where, what := c.value(call.Target()), c.value(call.Args()[0])
-	switch call.FunctionName() {
-	case "startsWith":
-		return "starts_with(" + where + ", " + what + ")"
-	case "endsWith":
-		// The text is taken twice, because what has to be cut off depends on its length.
-		return "right(" + where + ", length(" + what + ")) = " + c.value(call.Args()[0])
-	}
-	return "strpos(" + where + ", " + what + ") > 0"
-}
-
-// equality compiles ==, which is false where a side is null, and its negation !=, which is then true.
-func (c *compiler) equality(call ast.CallExpr, negated bool) string {
-	left, right := call.Args()[0], call.Args()[1]
-	switch {
-	case isNull(left) && isNull(right):
-		c.add(c.tree.at(left), "compare null with an attribute")
-		return "null"
-	case isNull(left):
-		return c.nullTest(right, negated)
-	case isNull(right):
-		return c.nullTest(left, negated)
-	}
-	if sql, isCount := c.countTest(call, operators.Equals, negated); isCount {
-		return sql
-	}
-	c.checkEnum(left, right)
-	c.checkEnum(right, left)
-	return negateNullable(c.operand(left)+" = "+c.operand(right), negated)
-}
-
-// signs are the operators that order, in SQL.
-var signs = map[string]string{
-	operators.Equals: "=", operators.Less: "<", operators.LessEquals: "<=", operators.Greater: ">", operators.GreaterEquals: ">=",
-}
-
-// order compiles < <= > >=, which are false where a side is null. Texts are ordered by their Unicode characters,
-// whatever the database's collation; a date is the midnight in UTC with which it begins.
-func (c *compiler) order(call ast.CallExpr, negated bool) string {
-	left, right := call.Args()[0], call.Args()[1]
-	for _, side := range call.Args() {
-		if isNull(side) {
-			c.add(c.tree.at(side), "null has no order: ask by == null or has")
-			return "null"
+		if item.Kind() != ast.LiteralKind || isNull(item) {
+			c.add(c.tree.at(item), "%s takes tags in quotes: write %s", call.FunctionName(), methodExamples[call.FunctionName()])
+			continue
 		}
+		names = append(names, text(item))
+		c.checkEnum(target, item)
 	}
-	if sql, isCount := c.countTest(call, call.FunctionName(), negated); isCount {
-		return sql
+	sign, asked := map[string]string{"hasAny": "&&", "hasAll": "@>", "hasOnly": "<@"}[call.FunctionName()], names
+	if call.FunctionName() == "hasOnly" {
+		asked = nil // any other counts
 	}
-	leftType, rightType := c.tree.typeOf(left), c.tree.typeOf(right)
-	leftSQL, rightSQL := c.operand(left), c.operand(right)
-	switch {
-	case leftType == crm.String:
-		leftSQL += ` collate "C"`
-	case leftType == crm.Date && rightType == crm.Timestamp:
-		rightSQL = "(" + rightSQL + " at time zone 'UTC')"
-	case leftType == crm.Timestamp && rightType == crm.Date:
-		leftSQL = "(" + leftSQL + " at time zone 'UTC')"
-	}
-	c.noteAge(left, right)
-	c.noteAge(right, left)
-	return negateNullable(leftSQL+" "+signs[call.FunctionName()]+" "+rightSQL, negated)
+	return "(" + c.list(target, asked) + " " + sign + " " + c.argument(arrayText(names), "text[]") + ")"
 }
 
-// operand compiles a side of a comparison: a value, or a condition as a value that is never null.
-func (c *compiler) operand(e ast.Expr) string {
-	isCondition := c.tree.typeOf(e) == crm.Boolean && e.Kind() != ast.LiteralKind && (e.Kind() != ast.SelectKind || e.AsSelect().IsTestOnly())
-	if isCondition {
-		return "(" + c.predicate(e, false) + " is true)"
+// list compiles contact.tags, or a list of a subject. Of tags, it notes which are looked for; none: any.
+func (c *compiler) list(e ast.Expr, tags []string) string {
+	if !c.isTags(e) {
+		return c.subjectField(e)
 	}
-	return c.value(e)
+	c.uses.field("tags")
+	c.uses.anyTag = c.uses.anyTag || tags == nil
+	for _, tag := range tags {
+		c.uses.tags.add(tag)
+	}
+	return "c.tags"
 }
 
-// checkEnum tells when an attribute is compared with a text that it never has.
-func (c *compiler) checkEnum(e, other ast.Expr) {
-	if e.Kind() != ast.SelectKind || other.Kind() != ast.LiteralKind || c.ofEvent(e.AsSelect()) {
-		return
-	}
-	name := e.AsSelect().FieldName()
-	attribute, _ := c.schema.Attribute(name)
-	value, isText := other.AsLiteral().(types.String)
-	if !isText || len(attribute.Enum) == 0 {
-		return
-	}
-	for _, allowed := range attribute.Enum {
-		if allowed == string(value) {
-			return
-		}
-	}
-	c.unknown(c.tree.at(other), fmt.Sprintf("contact.%s is never %q", name, string(value)), string(value), attribute.Enum)
+// isOrder tells whether an operator orders.
+func isOrder(operator string) bool {
+	return slices.Contains([]string{operators.Less, operators.LessEquals, operators.Greater, operators.GreaterEquals}, operator)
 }

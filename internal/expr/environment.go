@@ -2,13 +2,11 @@ package expr
 
 import (
 	"fmt"
-	"maps"
 	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/google/cel-go/common/decls"
-	"github.com/google/cel-go/common/operators"
 	"github.com/google/cel-go/common/types"
 	"github.com/google/cel-go/common/types/ref"
 
@@ -18,13 +16,16 @@ import (
 // The names that only we give. None can be written in a source: CEL has no identifier with an @.
 const (
 	decimalFunction = "@decimal" // wraps a literal, because CEL has no exact decimals
+	anyFunction     = "@any"     // wraps a selection that stands where a condition is asked for
 	eventsVariable  = "@events:" // and the name: a list of the events of one type
+	propertyOf      = "@"        // before first and last of a property, behind which its type follows
 )
 
 // The names of the language's types inside cel-go.
 const (
 	contactType = "contact"
-	eventPrefix = "event:" // and the event's name
+	messageType = "message" // what was received, opened or clicked
+	eventPrefix = "event:"  // and the event's name
 )
 
 // celTypes are the types of values as the checker sees them. Every one admits null, because every attribute does.
@@ -77,6 +78,20 @@ var contactFields = map[string]struct {
 // eventName is what names of event types match: enough for DNS-like and underscored names, and nothing else.
 var eventName = regexp.MustCompile(`^[a-z][a-z0-9_.-]{0,62}$`)
 
+// environment is what the names of an expression may stand for: what the tenant's schema declares, and subjects where there are any.
+type environment struct {
+	schema   crm.Schema
+	subjects []Subject
+	want     *crm.Attribute // which the expression gives a value; nil for a condition
+}
+
+func (env environment) check() error {
+	if err := checkSchema(env.schema); err != nil {
+		return err
+	}
+	return env.checkSubjects()
+}
+
 // checkSchema refuses a schema whose names could not be columns or would hide a field that every contact has.
 func checkSchema(schema crm.Schema) error {
 	for _, a := range schema.Attributes {
@@ -100,23 +115,52 @@ func checkSchema(schema crm.Schema) error {
 	return nil
 }
 
-// provider tells the checker which fields a contact and each event have.
+// provider tells the checker which fields a contact, each event and each subject have.
 type provider struct {
-	schema crm.Schema
+	environment
 }
 
 var _ types.Provider = provider{}
 
-// FindStructType knows a contact and the schema's events.
+// FindStructType knows a contact, a message, the schema's events, the subjects and their groups.
 func (p provider) FindStructType(name string) (*types.Type, bool) {
-	if _, isEvent := p.event(name); name != contactType && !isEvent {
+	if _, isEvent := p.event(name); name != contactType && name != messageType && !isEvent && p.group(name) == nil {
 		return nil, false
 	}
 	return types.NewTypeTypeWithParam(types.NewObjectType(name)), true
 }
 
-// FindStructFieldType is the type of an attribute, of a field that every contact has, or of an event's property.
+// group lists the fields of a subject, or of one of its groups, by the name of its type; nil where it is none.
+func (p provider) group(name string) []Field {
+	chain, isSubject := strings.CutPrefix(name, subjectPrefix)
+	if !isSubject {
+		return nil
+	}
+	names := strings.Split(chain, ".")
+	s, found := p.subject(names[0])
+	if !found {
+		return nil
+	}
+	if len(names) == 1 {
+		return s.Fields
+	}
+	f, _ := s.field(names[1:])
+	return f.Fields
+}
+
+// FindStructFieldType is the type of an attribute, of a field that every contact has, of an event's property or of a subject's field.
+// A message has none.
 func (p provider) FindStructFieldType(name, field string) (*types.FieldType, bool) {
+	if name == messageType {
+		return nil, false
+	}
+	if fields := p.group(name); fields != nil {
+		i := slices.IndexFunc(fields, func(f Field) bool { return f.Name == field })
+		if i < 0 {
+			return nil, false
+		}
+		return &types.FieldType{Type: fields[i].celType(strings.TrimPrefix(name, subjectPrefix) + "." + field)}, true
+	}
 	if event, isEvent := p.event(name); isEvent {
 		property, found := event.Property(field)
 		return &types.FieldType{Type: celTypes[property.Type]}, found
@@ -150,120 +194,17 @@ func (provider) NewValue(name string, _ map[string]ref.Val) ref.Val {
 	return types.NewErr("no message %s", name)
 }
 
-// variables declares contact, now and one list of events for each event type.
-func variables(schema crm.Schema) []*decls.VariableDecl {
+// variables declares contact, now, one list of events for each event type, and the subjects.
+func (env environment) variables() []*decls.VariableDecl {
 	list := []*decls.VariableDecl{
 		decls.NewVariable("contact", types.NewObjectType(contactType)),
 		decls.NewVariable("now", types.TimestampType),
 	}
-	for _, e := range schema.Events {
+	for _, s := range env.subjects {
+		list = append(list, decls.NewVariable(s.Name, types.NewObjectType(subjectPrefix+s.Name)))
+	}
+	for _, e := range env.schema.Events {
 		list = append(list, decls.NewVariable(eventsVariable+e.Name, types.NewListType(types.NewObjectType(eventPrefix+e.Name))))
 	}
 	return list
-}
-
-// The functions of the language by the names that authors write. events stands here for its name: resolve turns it
-// into a variable before the checker sees it; has and where are macros.
-var (
-	globalFunctions = []string{"ago", "ahead", "consented", "date", "events", "has", "timestamp"}
-	eventFunctions  = []string{"before", "count", "max", "min", "sum", "where", "within"}
-	stringFunctions = []string{"contains", "endsWith", "lowerAscii", "startsWith"}
-)
-
-// functions declares every operator and function that the checker accepts. It starts from nothing, not from CEL's
-// standard library: so == can be declared for decimals, and what is not declared does not exist.
-func functions() ([]*decls.FunctionDecl, error) {
-	declarations := map[string][]decls.FunctionOpt{operators.In: membership()}
-	for operator, operands := range map[string]int{operators.LogicalAnd: 2, operators.LogicalOr: 2, operators.LogicalNot: 1} {
-		declarations[operator] = connective(operator, operands)
-	}
-	for _, operator := range []string{operators.Equals, operators.NotEquals} {
-		declarations[operator] = comparison(operator, false)
-	}
-	for _, operator := range []string{operators.Less, operators.LessEquals, operators.Greater, operators.GreaterEquals} {
-		declarations[operator] = comparison(operator, true)
-	}
-	var (
-		text, integer, decimal = celTypes[crm.String], celTypes[crm.Integer], celTypes[crm.Decimal]
-		boolean, date, instant = celTypes[crm.Boolean], celTypes[crm.Date], celTypes[crm.Timestamp]
-		element                = types.NewTypeParamType("A")
-		list                   = types.NewListType(element)
-	)
-	global := func(name string, result *types.Type, args ...*types.Type) {
-		declarations[name] = []decls.FunctionOpt{decls.Overload("global_"+name, args, result)}
-	}
-	member := func(name string, result, target *types.Type, args ...*types.Type) {
-		args = append([]*types.Type{target}, args...)
-		declarations[name] = []decls.FunctionOpt{decls.MemberOverload("member_"+name, args, result)}
-	}
-	global("consented", types.BoolType, text)
-	global("ago", instant, text)
-	global("ahead", instant, text)
-	global("date", date, text)
-	global("timestamp", instant, text)
-	global(decimalFunction, decimal, text)
-	member("startsWith", types.BoolType, text, text)
-	member("endsWith", types.BoolType, text, text)
-	member("contains", types.BoolType, text, text)
-	member("lowerAscii", text, text)
-	member("within", list, list, text)
-	member("before", list, list, text)
-	member("count", integer, list)
-	member("sum", decimal, list, text)
-	member("min", decimal, list, text)
-	member("max", decimal, list, text)
-	// What CEL's filter, and so our where, is made of. Authors cannot use either: resolve refuses them.
-	global(operators.Conditional, element, boolean, element, element)
-	global(operators.Add, list, list, list)
-
-	all := make([]*decls.FunctionDecl, 0, len(declarations))
-	for _, name := range slices.Sorted(maps.Keys(declarations)) {
-		f, err := decls.NewFunction(name, declarations[name]...)
-		if err != nil {
-			return nil, fmt.Errorf("declare %s: %w", name, err)
-		}
-		all = append(all, f)
-	}
-	return all, nil
-}
-
-// connective takes conditions. Boolean attributes may be null, which counts as false.
-func connective(operator string, operands int) []decls.FunctionOpt {
-	args := slices.Repeat([]*types.Type{celTypes[crm.Boolean]}, operands)
-	return []decls.FunctionOpt{decls.Overload("conditions_"+operator, args, types.BoolType)}
-}
-
-// comparison takes two values of a type, the two kinds of numbers and, where it orders, a date and an instant.
-// Booleans have no order.
-func comparison(operator string, orders bool) (overloads []decls.FunctionOpt) {
-	declare := func(left, right crm.ValueType) {
-		id := fmt.Sprintf("%s_%s_%s", left, operator, right)
-		overloads = append(overloads, decls.Overload(id, []*types.Type{celTypes[left], celTypes[right]}, types.BoolType))
-	}
-	for _, t := range valueTypes {
-		if t != crm.Boolean || !orders {
-			declare(t, t)
-		}
-	}
-	declare(crm.Integer, crm.Decimal)
-	declare(crm.Decimal, crm.Integer)
-	if orders {
-		declare(crm.Date, crm.Timestamp)
-		declare(crm.Timestamp, crm.Date)
-	}
-	return overloads
-}
-
-// membership takes a value and a list of its type or of the other kind of number.
-func membership() (overloads []decls.FunctionOpt) {
-	declare := func(value, element crm.ValueType) {
-		id := fmt.Sprintf("in_%s_%s", value, element)
-		overloads = append(overloads, decls.Overload(id, []*types.Type{celTypes[value], types.NewListType(celTypes[element])}, types.BoolType))
-	}
-	for _, t := range valueTypes {
-		declare(t, t)
-	}
-	declare(crm.Integer, crm.Decimal)
-	declare(crm.Decimal, crm.Integer)
-	return overloads
 }

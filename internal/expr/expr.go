@@ -1,5 +1,5 @@
-// Package expr is the expression language of segments: CEL, typed from a tenant's schema, checked once and compiled
-// to SQL. It builds SQL and runs none.
+// Package expr is the expression language of segments, policies and rules: CEL, typed from a tenant's schema, checked once and compiled
+// to SQL. It builds SQL and runs none. What is asked of an event or a campaign alone it evaluates itself.
 //
 // A source goes through four steps, each in a file of its own: parse (bounds on size and depth), resolve (names,
 // literals and privacy, with messages for the author), check (cel-go's checker over our own declarations) and
@@ -27,41 +27,58 @@ type Compiled struct {
 	Digest string
 	// Dependencies are what the answer depends on.
 	Dependencies Dependencies
+	// Cost is about what one contact costs PostgreSQL, in comparisons of a column.
+	Cost int
 }
 
 // Compile checks an expression against a schema and compiles it. The error is an *Error that lists what the author
 // has to mend, unless the schema itself cannot be used.
 func Compile(schema crm.Schema, source string) (*Compiled, error) {
-	if err := checkSchema(schema); err != nil {
+	c, err := compileSource(environment{schema: schema}, source)
+	if err != nil {
+		return nil, err
+	}
+	return c.compiled(), nil
+}
+
+// compileSource takes a source through all steps.
+func compileSource(env environment, source string) (*compiler, error) {
+	if err := env.check(); err != nil {
 		return nil, err
 	}
 	tree, err := parse(source)
 	if err != nil {
 		return nil, err
 	}
-	if err := resolve(schema, tree); err != nil {
+	if err := resolve(env, tree); err != nil {
 		return nil, err
 	}
-	if err := tree.check(schema); err != nil {
+	if err := tree.check(env); err != nil {
 		return nil, err
 	}
-	c := &compiler{schema: schema, tree: tree, uses: newUses()}
-	predicate := c.predicate(tree.root(), false)
-	if err := c.err(); err != nil {
-		return nil, err
+	c := &compiler{environment: env, tree: tree, uses: newUses()}
+	if env.want != nil {
+		c.sql = c.assigned(tree.root())
+	} else {
+		c.sql = c.predicate(tree.root(), false)
 	}
-	return &Compiled{
-		Predicate:    predicate,
-		Arguments:    c.arguments,
-		Digest:       digest(predicate, c.arguments),
-		Dependencies: c.uses.dependencies(),
-	}, nil
+	c.checkCost()
+	return c, c.err()
+}
+
+// compiled is what came of it.
+func (c *compiler) compiled() *Compiled {
+	parts := append([]string{c.sql}, c.arguments...)
+	for _, f := range c.filled {
+		parts = append(parts, strconv.Itoa(f.argument), f.subject, f.path)
+	}
+	return &Compiled{Predicate: c.sql, Arguments: c.arguments, Digest: digest(parts), Dependencies: c.uses.dependencies(), Cost: c.cost}
 }
 
 // digest hashes the parts with their lengths, so that no two lists of parts read the same.
-func digest(predicate string, arguments []string) string {
+func digest(parts []string) string {
 	h := sha256.New()
-	for _, part := range append([]string{predicate}, arguments...) {
+	for _, part := range parts {
 		h.Write([]byte(strconv.Itoa(len(part)) + ":" + part))
 	}
 	return hex.EncodeToString(h.Sum(nil))

@@ -12,6 +12,7 @@ import (
 
 func TestIssues(t *testing.T) {
 	const personal = "is personal and must not single out a person: ask only whether it is known, by has(contact."
+	const aPerson = "an address or a number of a person must not stand in an expression: describe people by attributes, tags, consent and events"
 	cases := map[string]struct {
 		why    string
 		source string
@@ -104,6 +105,11 @@ func TestIssues(t *testing.T) {
 			source: `events("purchase") > 3`,
 			want:   []expr.Issue{{1, 20, "cannot compare events with an Integer: count them, or sum one of their properties", ""}},
 		},
+		"MessagesAsNumber": {
+			why:    "so are messages",
+			source: `3 < opened("spring")`,
+			want:   []expr.Issue{{1, 3, "cannot compare an Integer with messages: count them", ""}},
+		},
 		"NoCondition": {
 			why:    "a segment needs a yes or no",
 			source: `contact.plan`,
@@ -140,7 +146,60 @@ func TestIssues(t *testing.T) {
 		"Identifier": {
 			why:    "who somebody is does not belong into Git",
 			source: `contact.email == "ana@velo.example"`,
-			want:   []expr.Issue{{1, 9, "contact.email singles out a person: describe people by attributes, tags, consent and events, not by who they are", ""}},
+			want: []expr.Issue{
+				{1, 9, "contact.email singles out a person: describe people by attributes, tags, consent and events, not by who they are", ""},
+				{1, 18, aPerson, ""},
+			},
+		},
+		"IdentifierAnywhere": {
+			why: "an address singles out a person wherever it is looked for, and so does a property that holds one",
+			source: `"+34 600 111 222" in contact.tags || contact.city.endsWith("@ana@social.example") || contact.tags.hasAny(["did:plc:x"])
+|| events("purchase").where(p, p.sku == "ana@velo.example" || p.email.contains("a")) || !(events("purchase").first("email") in ["a"]) || contact.city.contains("@velo.example")`,
+			want: []expr.Issue{
+				{1, 1, aPerson, ""},
+				{1, 60, aPerson, ""},
+				{1, 107, aPerson, ""},
+				{2, 41, aPerson, ""},
+				{2, 65, "p.email singles out a person: ask only whether it is known, by has(p.email)", ""},
+				{2, 116, `first("email") singles out a person: describe people by what they did`, ""},
+			},
+		},
+		"PersonalDay": {
+			why:    "an age does not tell who it is; the birthday does",
+			source: `age("birthday") >= 18 && contact.birthday == date("1990-01-01")`,
+			want:   []expr.Issue{{1, 34, "contact.birthday " + personal + "birthday)", ""}},
+		},
+		"Calendar": {
+			why:    "an age is of a day",
+			source: `age("visits") > 3 || anniversary("birthdy") == 0`,
+			want: []expr.Issue{
+				{1, 5, "contact.visits (Integer) is no day: there is birthday, created_at, first_ride, renews_at", ""},
+				{1, 34, `contact has no attribute "birthdy": did you mean "birthday"?`, "birthday"},
+			},
+		},
+		"ClockAndProperty": {
+			why:    "no index finds the events whose property passes the clock",
+			source: `events("purchase").where(e, e.delivery <= ago("3d")) || events("purchase").last("paid_at") > now`,
+			want: []expr.Issue{
+				{1, 31, "a property of an event cannot be compared with the clock: use within and before for when the event happened", ""},
+				{1, 76, "a property of an event cannot be compared with the clock: first() and last() are when it happened", ""},
+			},
+		},
+		"IdentifierType": {
+			why:    "types of identifiers are few",
+			source: `has_identifier("emial") || has_identifier("carrier-pigeon")`,
+			want: []expr.Issue{
+				{1, 16, `there is no type of identifiers "emial": did you mean "email"?`, "email"},
+				{1, 43, `there is no type of identifiers "carrier-pigeon": there is bluesky, email, external:<source>, handle, mastodon, phone`, ""},
+			},
+		},
+		"Messages": {
+			why:    "what was received, opened or clicked has a time and nothing else",
+			source: `opened("spring").sum("amount") > 1 || clicked("Spring 2027")`,
+			want: []expr.Issue{
+				{1, 18, "a message has no properties: of opened there are count(), first() and last()", ""},
+				{1, 47, `"Spring 2027" is not the name of a campaign: it has lower-case letters, digits, - and dots`, ""},
+			},
 		},
 		"Window": {
 			why:    "a window has bounds, and no months",
@@ -233,11 +292,24 @@ func TestIssues(t *testing.T) {
 	}
 }
 
+// TestPurposes: where policies know purposes, no other is one.
+func TestPurposes(t *testing.T) {
+	schema := velo
+	schema.Purposes = []string{"newsletter", "offers"}
+	if _, err := expr.Compile(schema, `consented("offers")`); err != nil {
+		t.Error(err)
+	}
+	_, err := expr.Compile(schema, `!consented("newletter")`)
+	if want := `1:12: no ConsentPolicy has the purpose "newletter": did you mean "newsletter"?`; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
 // TestRefused lists what CEL has and the language has not. The messages are tested above; here it counts that each
 // is refused at a position inside the source, and by us: nothing falls through to a failing statement.
 func TestRefused(t *testing.T) {
 	for _, source := range []string{
-		`contact`, `now`, `null`, `1`, `"x"`, `[]`, `[true][0]`, `{"a": true}["a"]`, `contact.tags`, `contact{}`, `events("purchase")`,
+		`contact`, `now`, `null`, `1`, `"x"`, `[]`, `[true][0]`, `{"a": true}["a"]`, `contact.tags`, `contact{}`,
 		`contact == contact`, `contact.tags == contact.tags`, `contact.tags in contact.tags`, `now in contact.tags`, `has(contact)`, `has(now.x)`,
 		`contact.city.x == "a"`, `contact["city"] == "a"`, `contact.?city == "a"`, `contact.city[0] == "a"`, `contact.ambassador ? true : false`,
 		`contact.visits + 1 > 2`, `-contact.visits > 2`, `contact.visits % 2 == 0`, `contact.city + "a" == "b"`, `size(contact.tags) > 1`,
@@ -247,7 +319,15 @@ func TestRefused(t *testing.T) {
 		`events("purchase").count(1) > 0`, `events("purchase").within(90).count() > 0`, `events("purchase").within().count() > 0`,
 		`events("purchase").where(e, events("web.visit").count() > 0).count() > 0`, `events("purchase").where(contact, true).count() > 0`,
 		`events("purchase").where(e).count() > 0`, `events("purchase").where(e, true, true).count() > 0`, `events("purchase").where(1, true).count() > 0`,
-		`events("purchase").where(e, __result__ == []).count() > 0`, `events("purchase").where(e, e.delivery > date("2026-01-01")).count() > 0`,
+		`events("purchase").where(e, __result__ == []).count() > 0`, `events("purchase").where(e, e.delivery > ago("1d")).count() > 0`,
+		`events("purchase").where(e, now != e.paid_at)`, `events("purchase").last("paid_at") < now`, `now in [timestamp("2026-01-01T00:00:00Z")]`,
+		`events("purchase") == true`, `opened("spring") > 1`, `opened("spring").where(e, true)`, `opened("spring").sum("x") > 1`, `opened("spring").last("x") == null`,
+		`opened("Spring")`, `opened("a", "b")`, `opened(contact.city)`, `opened("spring").x`, `received().where(e, e.x == 1)`, `in_segment("A b")`, `in_segment()`,
+		`in_segment(contact.city)`, `has_identifier("fax")`, `has_identifier("external:")`, `age("city") > 1`, `age(contact.first_ride) > 1`, `age("x") > 1`, `age()`,
+		`anniversary("tags") == 1`, `contact.tags.hasAny("a")`, `contact.tags.hasAny([contact.city])`, `contact.tags.hasAny([1])`, `contact.tags.hasAll([null])`,
+		`["a"].hasAny(["a"])`, `contact.city.equalsIgnoreCase(1)`, `contact.city.containsIgnoreCase()`, `events("purchase").where(e, opened("spring"))`,
+		`events("purchase").where(e, e.email == "x")`, `events("purchase").last("email") == "x"`, `events("purchase").distinct() > 1`, `events("purchase").avg("sku") > 1`,
+		`events("purchase").first(1) > now`, `events("purchase").last().count() > 1`, `size(events("purchase")) > 1`, `any(events("purchase"))`, `where(e, true)`,
 		`events("purchase").where(e, e).count() > 0`, `events("purchase").where(a, true).where(b, a.gift).count() > 0`, `e.amount > 1`,
 		`contact.visits > 1u`, `contact.city == b"a"`, `int(contact.city) > 1`, `string(contact.visits) == "1"`, `dyn(contact.visits) == 1`,
 		`duration("1h") > duration("2h")`, `type(contact.city) == string`, `contact.city.startsWith(1)`, `contact.visits.startsWith("1")`,
@@ -281,6 +361,8 @@ func TestBounds(t *testing.T) {
 		"Bytes":              {source: "true" + strings.Repeat(" ", 8189), refused: "has 8193 bytes"},
 		"AllBytes":           {source: "true" + strings.Repeat(" ", 8188)},
 		"ManyTerms":          {source: strings.Repeat("true||", 1300) + "true"},
+		"Selections":         {source: strings.Repeat(`events("purchase") || `, 20) + "true"},
+		"Cost":               {source: strings.Repeat(`events("purchase") || `, 30) + "true", refused: "the expression costs 1200, and at most 1000 is allowed"},
 		"Nodes":              {source: strings.Repeat("0<1||", 1500) + "true", refused: "too long"},
 		"Brackets":           {source: strings.Repeat("(", 3000) + "true" + strings.Repeat(")", 3000), refused: "nested too deeply"},
 		"Depth":              {source: strings.Repeat("!(", 70) + "true" + strings.Repeat(")", 70), refused: "nested too deeply"},

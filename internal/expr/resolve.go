@@ -3,6 +3,7 @@ package expr
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/google/cel-go/common/ast"
 	"github.com/google/cel-go/common/operators"
@@ -16,7 +17,7 @@ import (
 // no words for (decimal literals, and events("name") as the list of that type's events).
 type resolver struct {
 	issues
-	schema    crm.Schema
+	environment
 	tree      *tree
 	factory   ast.ExprFactory
 	event     *crm.EventType // of the where around; nil outside
@@ -24,10 +25,24 @@ type resolver struct {
 }
 
 // resolve rewrites the tree in place, or says what is wrong with its names and literals.
-func resolve(schema crm.Schema, t *tree) error {
-	r := &resolver{schema: schema, tree: t, factory: ast.NewExprFactory()}
-	r.visit(t.root(), false)
+func resolve(env environment, t *tree) error {
+	r := &resolver{environment: env, tree: t, factory: ast.NewExprFactory()}
+	if env.want != nil {
+		r.visit(t.root(), false)
+		return r.err()
+	}
+	r.condition(t.root())
 	return r.err()
+}
+
+// condition resolves an expression where a condition is asked for. A selection of events or messages is one there: is there any?
+func (r *resolver) condition(e ast.Expr) {
+	r.visit(e, false)
+	if _, isSelection := selectionOf(e); isSelection {
+		selection := r.factory.NewUnspecifiedExpr(r.tree.newID(e))
+		selection.SetKindCase(e)
+		e.SetKindCase(r.factory.NewCall(e.ID(), anyFunction, selection))
+	}
 }
 
 // visit resolves an expression. presence says that only null is asked for, which even a personal attribute may be.
@@ -61,8 +76,11 @@ func (r *resolver) literal(e ast.Expr) {
 		}
 		r.wrapDecimal(e, text)
 	case types.String:
-		if err := checkText(string(value)); err != nil {
+		switch err := checkText(string(value)); {
+		case err != nil:
 			r.add(r.tree.at(e), "%s", err)
+		case namesPerson(string(value)):
+			r.add(r.tree.at(e), "an address or a number of a person must not stand in an expression: describe people by attributes, tags, consent and events")
 		}
 	case types.Bool, types.Int, types.Null:
 	default:
@@ -79,11 +97,19 @@ func (r *resolver) wrapDecimal(e ast.Expr, text string) {
 func (r *resolver) ident(e ast.Expr) {
 	name := e.AsIdent()
 	switch {
+	case r.alone() != nil && (name == "contact" || name == "now"):
+		r.addNotAlone(e, name)
 	case name == "now":
-	case name == "contact" || r.event != nil && name == r.eventName:
+	case name == "contact" || r.event != nil && name == r.eventName || r.isSubject(name):
 		r.add(r.tree.at(e), "%s is not a value: name one of its fields, such as %s.%s", name, name, r.exampleField(name))
 	default:
-		if _, found := r.schema.Attribute(name); found || contactFields[name].column != "" {
+		for _, s := range r.subjects {
+			if _, found := s.field([]string{name}); found {
+				r.suggest(r.tree.at(e), fmt.Sprintf("unknown name %q", name), s.Name+"."+name)
+				return
+			}
+		}
+		if _, found := r.schema.Attribute(name); found || contactFields[name].column != "" && r.alone() == nil {
 			r.suggest(r.tree.at(e), fmt.Sprintf("unknown name %q", name), "contact."+name)
 			return
 		}
@@ -91,8 +117,24 @@ func (r *resolver) ident(e ast.Expr) {
 	}
 }
 
+// addNotAlone refuses what is asked of somebody, or of the clock, where only the subject is there.
+func (r *resolver) addNotAlone(e ast.Expr, name string) {
+	r.add(r.tree.at(e), "%s is not part of this expression: it is about the %s alone, whoever the contact and whenever it is", name, r.alone().Name)
+}
+
+func (r *resolver) isSubject(name string) bool {
+	_, isSubject := r.subject(name)
+	return isSubject
+}
+
 func (r *resolver) names() []string {
 	names := []string{"contact", "now"}
+	if r.alone() != nil {
+		names = nil
+	}
+	for _, s := range r.subjects {
+		names = append(names, s.Name)
+	}
 	if r.event != nil {
 		names = append(names, r.eventName)
 	}
@@ -100,10 +142,13 @@ func (r *resolver) names() []string {
 }
 
 func (r *resolver) exampleField(owner string) string {
+	s, isSubject := r.subject(owner)
 	switch {
 	case owner == "contact":
 		return "tags"
-	case len(r.event.Properties) > 0:
+	case isSubject && len(s.Fields) > 0:
+		return s.Fields[0].Name
+	case r.event != nil && len(r.event.Properties) > 0:
 		return r.event.Properties[0].Name
 	}
 	return "amount"
@@ -111,42 +156,42 @@ func (r *resolver) exampleField(owner string) string {
 
 // field resolves contact.<attribute> and, inside a where, <event>.<property>.
 func (r *resolver) field(e ast.Expr, presence bool) {
-	const nothingElse = "only a contact and the event of a where have fields"
 	access := e.AsSelect()
 	field := access.FieldName()
+	if s, isSubject := r.owner(e); isSubject {
+		r.subjectField(e, s, presence || access.IsTestOnly())
+		return
+	}
 	if access.Operand().Kind() != ast.IdentKind {
 		r.visit(access.Operand(), false)
-		r.add(r.tree.at(e), nothingElse)
+		r.add(r.tree.at(e), "%s", r.nothingElse())
 		return
 	}
 	switch owner := access.Operand().AsIdent(); {
 	case r.event != nil && owner == r.eventName:
-		if _, found := r.event.Property(field); !found {
-			r.unknown(r.tree.at(e), fmt.Sprintf("event %q has no property %q", r.event.Name, field), field, propertyNames(*r.event, nil))
-		}
-	case owner == "contact":
+		r.property(e, field, presence || access.IsTestOnly())
+	case owner == "contact" && r.alone() == nil:
 		r.attribute(e, field, presence || access.IsTestOnly())
-	case owner == "now":
-		r.add(r.tree.at(e), nothingElse)
+	case owner == "now" && r.alone() == nil:
+		r.add(r.tree.at(e), "%s", r.nothingElse())
 	default:
 		r.ident(access.Operand())
 	}
 }
 
-// attribute resolves a contact's field. Of a personal one an expression may ask only whether it is known: everything
-// else, a comparison of any kind, could single out a person.
-func (r *resolver) attribute(e ast.Expr, field string, presence bool) {
-	if _, found := contactFields[field]; found {
-		return
+// nothingElse tells what has fields.
+func (r *resolver) nothingElse() string {
+	var subjects []string
+	for _, s := range r.subjects {
+		subjects = append(subjects, "the "+s.Name)
 	}
-	attribute, found := r.schema.Attribute(field)
-	switch {
-	case field == crm.EmailIdentifier || field == crm.PhoneIdentifier || field == "id" || field == "public_id" || field == "external_id":
-		r.add(r.tree.at(e), "contact.%s singles out a person: describe people by attributes, tags, consent and events, not by who they are", field)
-	case !found:
-		r.unknown(r.tree.at(e), fmt.Sprintf("contact has no attribute %q", field), field, r.fieldNames())
-	case attribute.Personal && !presence:
-		r.add(r.tree.at(e), "contact.%s is personal and must not single out a person: ask only whether it is known, by has(contact.%s)", field, field)
+	switch n := len(subjects); n {
+	case 0:
+		return "only a contact and the event of a where have fields"
+	case 1:
+		return "only a contact, the event of a where and " + subjects[0] + " have fields"
+	default:
+		return "only a contact, the event of a where, " + strings.Join(subjects[:n-1], ", ") + " and " + subjects[n-1] + " have fields"
 	}
 }
 
@@ -208,20 +253,32 @@ func (r *resolver) call(e ast.Expr) {
 		r.function(e, call)
 	default:
 		message := fmt.Sprintf("unknown function %q", name)
-		if slices.Contains(eventFunctions, name) || slices.Contains(stringFunctions, name) {
+		if slices.Contains(behindDot, name) {
 			message = fmt.Sprintf("%s stands behind a dot: write %s", name, methodExamples[name])
 			r.add(r.tree.at(e), "%s", message)
 			return
 		}
-		r.unknown(r.tree.at(e), message, name, globalFunctions)
+		r.unknown(r.tree.at(e), message, name, r.functionNames())
 	}
 }
 
 // operator resolves both sides. Beside null in == or !=, a personal attribute is allowed.
 func (r *resolver) operator(call ast.CallExpr) {
-	equality := call.FunctionName() == operators.Equals || call.FunctionName() == operators.NotEquals
-	for i, arg := range call.Args() {
-		r.visit(arg, equality && isNull(call.Args()[1-i]))
+	switch call.FunctionName() {
+	case operators.LogicalAnd, operators.LogicalOr, operators.LogicalNot:
+		for _, arg := range call.Args() {
+			r.condition(arg)
+		}
+	case operators.Equals, operators.NotEquals:
+		for i, arg := range call.Args() {
+			r.visit(arg, isNull(call.Args()[1-i]))
+			r.whole(arg, isNull(call.Args()[1-i]))
+		}
+	default:
+		for _, arg := range call.Args() {
+			r.visit(arg, false)
+			r.whole(arg, false)
+		}
 	}
 }
 
@@ -265,12 +322,12 @@ func (r *resolver) where(e ast.Expr) {
 	case !found:
 		r.addUnlessFound(r.tree.at(e), "where is for events: write %s", methodExamples["where"])
 		return
-	case slices.Contains([]string{"contact", "now"}, name):
+	case slices.Contains([]string{"contact", "now"}, name) || r.isSubject(name):
 		r.add(r.tree.at(e), "where needs another name for the event than %s, such as e", name)
 		return
 	}
 	r.event, r.eventName = &event, name
-	r.visit(condition, false)
+	r.condition(condition)
 	r.event, r.eventName = nil, ""
 }
 
@@ -279,13 +336,4 @@ func (r *resolver) addUnlessFound(at position, format string, args ...any) {
 	if len(r.list) == 0 {
 		r.add(at, format, args...)
 	}
-}
-
-// eventType is the type of the events that a chain such as events("purchase").within("90d") selects.
-func (r *resolver) eventType(e ast.Expr) (crm.EventType, bool) {
-	name, found := eventsOf(e)
-	if !found {
-		return crm.EventType{}, false
-	}
-	return r.schema.Event(name)
 }

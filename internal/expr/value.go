@@ -32,6 +32,9 @@ func (c *compiler) value(e ast.Expr) string {
 }
 
 func (c *compiler) valueCall(e ast.Expr, call ast.CallExpr) string {
+	if isAggregate(e) {
+		return c.aggregate(e)
+	}
 	switch call.FunctionName() {
 	case "lowerAscii":
 		return "lower(" + c.value(call.Target()) + ` collate "C")` // in "C" lower leaves all but A to Z alone
@@ -39,10 +42,8 @@ func (c *compiler) valueCall(e ast.Expr, call ast.CallExpr) string {
 		return "(" + statementTime + " - " + c.interval(call) + ")"
 	case "ahead":
 		return "(" + statementTime + " + " + c.interval(call) + ")"
-	case "count":
-		return c.count(call.Target(), "")
-	case "sum", "min", "max":
-		return c.aggregate(call)
+	case "age", "anniversary":
+		return c.calendarCall(call)
 	}
 	return c.refuse(e)
 }
@@ -90,14 +91,17 @@ func text(e ast.Expr) string {
 // field compiles contact.<attribute> and, inside a where, <event>.<property>.
 func (c *compiler) field(e ast.Expr) string {
 	access := e.AsSelect()
-	if sql, isProperty := c.property(access); isProperty {
-		property, _ := c.event.Property(access.FieldName())
-		if property.Type == crm.Date || property.Type == crm.Timestamp {
-			c.add(c.tree.at(e), "a %s inside an event cannot be compared: use within and before for when the event happened", property.Type)
-		}
-		return sql
-	}
 	name := access.FieldName()
+	if c.owns(e) {
+		return c.subjectField(e)
+	}
+	if c.ofEvent(e) {
+		property, found := c.event.Property(name)
+		if !found {
+			return c.refuse(e)
+		}
+		return c.propertyOf(property)
+	}
 	if f, found := contactFields[name]; found && name != "tags" {
 		c.uses.field(name)
 		return "c." + f.column
@@ -106,38 +110,57 @@ func (c *compiler) field(e ast.Expr) string {
 	if !found || access.Operand().AsIdent() != "contact" || !crm.FieldPattern.MatchString(attribute.Name) {
 		return c.refuse(e)
 	}
-	c.uses.attributes.add(name)
+	c.uses.field(name)
 	return `c."` + attribute.Column() + `"`
 }
 
-// ofEvent tells whether a field is one of the event of the where around: the only other thing with fields.
-func (c *compiler) ofEvent(access ast.SelectExpr) bool {
-	return c.event != nil && access.Operand().AsIdent() != "contact"
+// ofEvent tells whether a field is one of the event of the where around: beside a contact and subjects, the only thing with fields.
+func (c *compiler) ofEvent(e ast.Expr) bool {
+	return c.event != nil && e.AsSelect().Operand().AsIdent() != "contact" && !c.owns(e)
 }
 
-// property compiles a property of an event. Its functions make null of what is missing or of another type, so that no
-// event can make a statement fail.
-func (c *compiler) property(access ast.SelectExpr) (sql string, isProperty bool) {
-	if !c.ofEvent(access) {
-		return "", false
-	}
-	property, found := c.event.Property(access.FieldName())
+// subjectField compiles a field of a subject: an argument that Bind fills. An Integer of an event may have digits behind its point.
+func (c *compiler) subjectField(e ast.Expr) string {
+	field, found := c.fieldAt(e)
 	if !found {
-		return "", false
+		return c.refuse(e)
 	}
-	function := "jsonb_string"
-	switch property.Type {
-	case crm.Integer, crm.Decimal:
-		function = "jsonb_decimal"
-	case crm.Boolean:
-		function = "jsonb_boolean"
+	sqlType := field.Type.SQLType()
+	switch {
+	case field.List:
+		sqlType += "[]"
+	case field.Type == crm.Integer:
+		sqlType = crm.Decimal.SQLType()
 	}
-	return function + "(e.properties, " + c.argument(property.Name, "text") + ")", true
+	chain := chainOf(e)
+	c.filled = append(c.filled, filled{len(c.arguments), chain[0], strings.Join(chain[1:], "."), field.List})
+	return c.argument("", sqlType)
+}
+
+// propertyFunctions read a property of an event. They make null of what is missing or of another type, so that no event can
+// make a statement fail.
+var propertyFunctions = map[crm.ValueType]string{
+	crm.String: "jsonb_string", crm.Integer: "jsonb_decimal", crm.Decimal: "jsonb_decimal", crm.Boolean: "jsonb_boolean",
+	crm.Date: "jsonb_date", crm.Timestamp: "jsonb_timestamp",
+}
+
+// propertyOf compiles a property of the event e.
+func (c *compiler) propertyOf(p crm.Property) string {
+	return propertyFunctions[p.Type] + "(e.properties, " + c.argument(p.Name, "text") + ")"
 }
 
 // isTags recognises contact.tags.
 func (c *compiler) isTags(e ast.Expr) bool {
-	return e.AsSelect().FieldName() == "tags" && !c.ofEvent(e.AsSelect())
+	return e.AsSelect().FieldName() == "tags" && !c.ofEvent(e) && !c.owns(e)
+}
+
+// isList recognises contact.tags and the lists of subjects.
+func (c *compiler) isList(e ast.Expr) bool {
+	if !c.owns(e) {
+		return c.isTags(e)
+	}
+	field, _ := c.fieldAt(e)
+	return field.List
 }
 
 // arrayText writes a list as PostgreSQL reads an array.

@@ -86,6 +86,10 @@ func TestWhatIsMissingIsInProgress(t *testing.T) {
 	v.seen("Campaign", status.InProgressStatus, "Progressing", "DependencyNotReady: ")
 	v.must(nil, "delete", "segment", "club")
 	v.seen("Campaign", status.InProgressStatus, "Progressing", "SegmentNotFound: ")
+	v.must(nil, "delete", "socialsource", "blog")
+	v.seen("Monitor", status.InProgressStatus, "Progressing", "SocialSourceNotFound: ")
+	v.must(nil, "delete", "messagetemplate", "spring")
+	v.seen("AutomationRule", status.InProgressStatus, "Progressing", "MessageTemplateNotFound: ")
 	v.applied(v.all()...)
 	v.settled()
 	v.seen("EventType", status.CurrentStatus, "Healthy", "")
@@ -99,6 +103,7 @@ func TestWhatOnlyAnEditMendsIsFailed(t *testing.T) {
 	v.settled()
 	plan := map[string]any{"name": "plan", "type": "Integer"}
 	content := map[string]any{"locale": "es", "subject": "Hola", "html": "{% if contact.first_name %}Hola"}
+	topic := map[string]any{"name": "velo", "role": "Brand", "any": []any{map[string]any{"phrase": "…"}}}
 	for _, tc := range []struct {
 		kind   string
 		fields map[string]any
@@ -109,6 +114,12 @@ func TestWhatOnlyAnEditMendsIsFailed(t *testing.T) {
 		{"MessageChannel", map[string]any{"spec.email.from": "Velo, S.L. <hola@velo.example>"}, "InvalidSpec: "},
 		{"MessageTemplate", map[string]any{"spec.content": []any{content}}, "TemplateInvalid: "},
 		{"Segment", map[string]any{"spec.match": "contact.plam == 'club'"}, "ExpressionInvalid: "},
+		{"SendPolicy", map[string]any{"spec.rules": []any{map[string]any{"name": "r", "expression": "campaign.nom == ''", "message": "m"}}}, "ExpressionInvalid: "},
+		{"ConsentPolicy", map[string]any{"spec.retention": map[string]any{"unconfirmedRequests": "1d"}}, "InvalidSpec: "},
+		{"SocialSource", map[string]any{"spec.interval": "5s"}, "InvalidSpec: "},
+		{"Monitor", map[string]any{"spec.topics": []any{topic}}, "TopicInvalid: "},
+		{"AutomationRule", map[string]any{"spec.when": "event.amoun > 50.0"}, "ExpressionInvalid: "},
+		{"ServiceQueue", map[string]any{"spec.hours.timeZone": "Nowhere/At_All"}, "InvalidSpec: spec.hours.timeZone: "},
 		{"Campaign", map[string]any{"spec.schedule.timeZone": "Nowhere/At_All"}, "InvalidSpec: "},
 	} {
 		v.set(tc.kind, tc.fields)

@@ -3,7 +3,10 @@ package gitops
 import (
 	_ "embed"
 	"fmt"
+	"io"
 	"maps"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"slices"
 	"strconv"
@@ -55,7 +58,7 @@ func newTeam(t *testing.T) *team {
 	text := os.Expand(veloYAML, func(name string) string {
 		return map[string]string{
 			"NAMESPACE": v.namespace, "PORT": strconv.Itoa(v.relay.Port()),
-			"SINCE": time.Now().UTC().Add(-time.Minute).Format("2006-01-02T15:04:05"),
+			"FEED": feed(t), "SINCE": time.Now().UTC().Add(-time.Minute).Format("2006-01-02T15:04:05"),
 		}[name]
 	})
 	v.manifests = documents(t, text)
@@ -83,6 +86,17 @@ func documents(t *testing.T, text string) []*unstructured.Unstructured {
 		list = append(list, o)
 	}
 	return list
+}
+
+// feed serves a blog on which nobody has written yet, and returns its address.
+func feed(t *testing.T) string {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/rss+xml")
+		_, _ = io.WriteString(w, `<rss version="2.0"><channel><title>Velo</title><link>https://velo.example</link><description/></channel></rss>`)
+	}))
+	t.Cleanup(server.Close)
+	return server.URL + "/feed.xml"
 }
 
 // gate decides whom the relay takes mail for: the first population/2 of the people, or everybody.
@@ -330,7 +344,8 @@ func (v *team) memory() map[string][]string {
 		"ledger":     v.rows("select send_id, contact_id, step from ledger order by 1, 2, 3"),
 		"tenant":     v.rows("select id, namespace from tenant"),
 		"names": v.rows(`select 'segment', name, id::text from segment union all select 'channel', name, '' from channel
-			union all select 'template', name, '' from template union all select 'event type', name, '' from event_type order by 1, 2`),
+			union all select 'template', name, '' from template union all select 'event type', name, '' from event_type
+			union all select 'source', name, id::text from social_source union all select 'topic', name, id::text from topic order by 1, 2`),
 	}
 }
 

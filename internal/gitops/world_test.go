@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -136,7 +137,8 @@ func (w *world) startWorker(ctx context.Context) error {
 	briefly := campaign.Backoff{First: soon, Max: 2 * soon}
 	worker, err := work.New(work.Options{
 		TenantsDir: w.tenants, TenantPoll: soon, SendPoll: soon, CampaignPoll: soon, SegmentPoll: soon, SweepPoll: soon, StatusEvery: soon,
-		Deferral: briefly, ChannelBackoff: briefly, DatabaseBackoff: briefly, Grace: 5 * time.Second,
+		Deferral: briefly, ChannelBackoff: briefly, DatabaseBackoff: briefly, PauseBackoff: briefly, Grace: 5 * time.Second,
+		ListenPoll: soon, ListenNetworks: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 	})
 	if err != nil {
 		return err

@@ -14,17 +14,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
-)
 
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
-}
+	"github.com/tertulia-crm/tertulia/internal/local/ports/portstest"
+)
 
 func ask(t *testing.T, url, authorization string) (status int, body string) {
 	t.Helper()
@@ -49,7 +41,7 @@ func ask(t *testing.T, url, authorization string) (status int, body string) {
 
 func TestEachAddressServesItsOwn(t *testing.T) {
 	o := Options{
-		Listen: freeAddress(t), MetricsListen: freeAddress(t), Gatherer: prometheus.NewRegistry(),
+		Listen: portstest.Address(t), MetricsListen: portstest.Address(t), Gatherer: prometheus.NewRegistry(),
 		Live: func() error { return nil }, Ready: func() error { return errors.New("waits for the database") },
 	}
 	e, err := Serve(context.Background(), o)
@@ -78,7 +70,7 @@ func TestAnAddressThatIsTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = taken.Close() }()
-	o := Options{Listen: freeAddress(t), MetricsListen: taken.Addr().String(), Gatherer: prometheus.NewRegistry()}
+	o := Options{Listen: portstest.Address(t), MetricsListen: taken.Addr().String(), Gatherer: prometheus.NewRegistry()}
 	if _, err := Serve(context.Background(), o); err == nil || !strings.Contains(err.Error(), "metrics") {
 		t.Errorf("the error should name the listener: %v", err)
 	}
@@ -115,7 +107,7 @@ func TestMetricsWantAToken(t *testing.T) {
 		"not known yet":               {err: errors.New("the tenant directory has not arrived"), authorization: "Bearer right", want: 503},
 	} {
 		t.Run(name, func(t *testing.T) {
-			o := Options{MetricsListen: freeAddress(t), Gatherer: prometheus.NewRegistry(), MetricsTokens: func() ([]string, error) { return c.hashes, c.err }}
+			o := Options{MetricsListen: portstest.Address(t), Gatherer: prometheus.NewRegistry(), MetricsTokens: func() ([]string, error) { return c.hashes, c.err }}
 			e, err := Serve(context.Background(), o)
 			if err != nil {
 				t.Fatal(err)

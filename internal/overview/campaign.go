@@ -34,7 +34,7 @@ func planFinished(objects []v1alpha1.Object) []Finished {
 	var over []Finished
 	for _, o := range objects {
 		c, ok := o.(*v1alpha1.Campaign)
-		if !ok || c.Status.Phase != v1alpha1.CampaignCompleted || c.Status.FinishedAt == nil {
+		if !ok || c.Status.Phase != v1alpha1.CampaignCompleted && c.Status.Phase != v1alpha1.CampaignAborted || c.Status.FinishedAt == nil {
 			continue
 		}
 		over = append(over, Finished{
@@ -107,7 +107,14 @@ func planCampaign(c *v1alpha1.Campaign, w *Waiting) bool {
 		w.What = "its recipients are being chosen"
 	case v1alpha1.CampaignPaused:
 		w.What = "paused: goes on when spec.suspend is removed"
-	case v1alpha1.CampaignSending, v1alpha1.CampaignHeld, v1alpha1.CampaignCompleted, v1alpha1.CampaignExpired:
+		if command := c.Status.Command; command != nil && command.Verb == v1alpha1.CommandPause {
+			w.What = "paused by " + command.By + ": goes on after tertulia campaign resume"
+			if command.Until != nil {
+				until := command.Until.UTC()
+				w.Until = &until
+			}
+		}
+	case v1alpha1.CampaignSending, v1alpha1.CampaignHeld, v1alpha1.CampaignCompleted, v1alpha1.CampaignExpired, v1alpha1.CampaignAborted:
 	}
 	if healthy := meta.FindStatusCondition(c.Status.Conditions, v1alpha1.HealthyCondition); healthy != nil && healthy.Reason == v1alpha1.StoppedReason {
 		w.What = healthy.Message

@@ -60,6 +60,8 @@ func kinds() []client.ObjectList {
 	return []client.ObjectList{
 		&v1alpha1.CRMTenantList{}, &v1alpha1.RecordTypeList{}, &v1alpha1.EventTypeList{}, &v1alpha1.MessageChannelList{},
 		&v1alpha1.MessageTemplateList{}, &v1alpha1.SegmentList{}, &v1alpha1.CampaignList{},
+		&v1alpha1.SendPolicyList{}, &v1alpha1.ConsentPolicyList{}, &v1alpha1.SocialSourceList{}, &v1alpha1.MonitorList{},
+		&v1alpha1.AutomationRuleList{}, &v1alpha1.ServiceQueueList{},
 	}
 }
 
@@ -121,7 +123,7 @@ func (f *Facts) Objects() []v1alpha1.Object {
 
 // gatherKind reads the objects of one of our kinds.
 func (f *Facts) gatherKind(ctx context.Context, reader client.Reader, namespace string, list client.ObjectList) error {
-	plural := strings.TrimSuffix(fmt.Sprintf("%T", list)[len("*v1alpha1."):], "List") + "s"
+	plural := strings.ReplaceAll(strings.TrimSuffix(fmt.Sprintf("%T", list)[len("*v1alpha1."):], "List")+"s", "ys", "ies")
 	tenants := plural == "CRMTenants"
 	for next := ""; ; {
 		err := reader.List(ctx, list, client.InNamespace(namespace), client.Limit(page), client.Continue(next))

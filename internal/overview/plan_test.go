@@ -84,6 +84,8 @@ func TestPlanProblems(t *testing.T) {
 		"an answer about an older edit":       {[]v1alpha1.Object{edited(object(&v1alpha1.Segment{}, isNot(v1alpha1.ReadyCondition, v1alpha1.ExpressionInvalidReason, "no")))}, nil, 0},
 		"a standby that lags is no problem":   {[]v1alpha1.Object{object(&v1alpha1.CRMTenant{}, isNot(v1alpha1.FailoverSafeCondition, v1alpha1.AsynchronousStandbysReason, "lags"))}, nil, 0},
 		"a rollout is no problem":             {[]v1alpha1.Object{object(&v1alpha1.CRMTenant{}, isNot(v1alpha1.WorkloadsReadyCondition, v1alpha1.RollingOutReason, "soon"))}, nil, 0},
+		"a source that cannot be read":        {[]v1alpha1.Object{object(&v1alpha1.SocialSource{}, isNot(v1alpha1.HealthyCondition, v1alpha1.SourceUnauthorizedReason, "401"))}, []string{v1alpha1.SourceUnauthorizedReason}, 0},
+		"a crisis is nothing to be mended":    {[]v1alpha1.Object{object(&v1alpha1.Monitor{}, is(v1alpha1.CrisisCondition, v1alpha1.IncidentOpenReason, "burst"))}, nil, 0},
 		"a ledger that was permitted is none": {[]v1alpha1.Object{object(&v1alpha1.CRMTenant{}, isNot(v1alpha1.QuarantinedCondition, v1alpha1.PermittedReason, "ours"))}, nil, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -120,8 +122,9 @@ var saysAll = strings.Fields(`
 	InForce Suspended Progressing Delivering Running RollingOut NoProcessesWanted Separate Permitted Migrating Building
 	QuarantineReleased FailedOver SendingStarted NoStandby SynchronousStandbys StandbysHidden CredentialsNotYetInUse Stopped
 	TenantNotReady DependencyNotReady Quarantined
-	SecretNotLabelled SecretKeyMissing SecretKeyTooLong ConfigMapKeyMissing ForeignDatabase
-	TemplateInvalid ExpressionInvalid SendKeyTaken WorkloadNotOurs WorkloadsNotApplied`)
+	SecretNotLabelled SecretKeyMissing SecretKeyTooLong SecretKeyInvalid ConfigMapKeyMissing ForeignDatabase
+	TemplateInvalid ContentWarnings NothingFound ExpressionInvalid SegmentCycle SendKeyTaken PurposeTaken TextChanged DailyCapReached WorkloadNotOurs WorkloadsNotApplied
+	Listening Moved NotReadYet Throttled ServerAsked TopicInvalid TooManyTerms IncidentOpened IncidentsClosed RuleInvalid RuleTrouble EntriesStuck QueueTrouble PostInvalid PostsRefused`)
 
 // TestEveryReasonHasANextStep: whoever adds a reason decides whether its message says what to do, or a step does.
 func TestEveryReasonHasANextStep(t *testing.T) {

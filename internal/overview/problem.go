@@ -21,8 +21,12 @@ var bad = map[string]metav1.ConditionStatus{
 
 // worthKnowing are the answers of conditions that are no problem today.
 var worthKnowing = map[string]metav1.ConditionStatus{
-	v1alpha1.RuntimeRoleCondition:  metav1.ConditionFalse,
-	v1alpha1.FailoverSafeCondition: metav1.ConditionFalse,
+	v1alpha1.RuntimeRoleCondition:     metav1.ConditionFalse,
+	v1alpha1.FailoverSafeCondition:    metav1.ConditionFalse,
+	v1alpha1.ThrottledCondition:       metav1.ConditionTrue,
+	v1alpha1.CheckedCondition:         metav1.ConditionFalse,
+	v1alpha1.CrisisCondition:          metav1.ConditionTrue,
+	v1alpha1.SentimentEngineCondition: metav1.ConditionFalse,
 }
 
 // consequences are reasons of objects whose cause is another object's, which tells it itself.

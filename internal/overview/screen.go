@@ -5,6 +5,8 @@ import (
 	"io"
 	"strings"
 	"time"
+
+	"github.com/tertulia-crm/tertulia/internal/crm"
 )
 
 // Look is how a screen is written.
@@ -140,21 +142,12 @@ func (s *screen) finished(t Tenant) {
 	for _, c := range t.Finished[:min(len(t.Finished), mostFinished)] {
 		s.wrapped(indent, "", printable(fmt.Sprintf("%s: sent %s of %s · skipped %s · failed %s · ambiguous %s, %s", c.Campaign,
 			thousands(c.Sent), thousands(c.Planned), thousands(c.Skipped), thousands(c.Failed), thousands(c.Ambiguous),
-			c.At.In(zoneOf(t)).Format(dateTime))))
+			c.At.In(crm.ZoneOrUTC(t.TimeZone)).Format(dateTime))))
 	}
 }
 
 // dateTime is how a moment is written.
 const dateTime = "Mon 2006-01-02 15:04 MST"
-
-// zoneOf is the tenant's time zone; UTC where this machine does not know it.
-func zoneOf(t Tenant) *time.Location {
-	zone, err := time.LoadLocation(t.TimeZone)
-	if err != nil {
-		return time.UTC
-	}
-	return zone
-}
 
 func (s *screen) waiting(t Tenant) {
 	if len(t.Waiting) == 0 {
@@ -168,7 +161,7 @@ func (s *screen) waiting(t Tenant) {
 		}
 		what := w.What
 		if w.Until != nil {
-			what += " for " + w.Until.In(zoneOf(t)).Format(dateTime)
+			what += " for " + w.Until.In(crm.ZoneOrUTC(t.TimeZone)).Format(dateTime)
 			if left := w.Until.Sub(s.now); left > 0 {
 				what += ", in " + brief(left)
 			}

@@ -38,7 +38,20 @@ var steps = map[string]string{
 	v1alpha1.ContainerCannotStartReason: "See why: kubectl describe pods -n <ns> -l app.kubernetes.io/name=tertulia",
 	v1alpha1.ChannelTroubleReason:       "Look at the relay: its address, its certificate, the credentials in the channel's Secret. What waits is sent later.",
 	v1alpha1.AttentionNeededReason:      "Decide: kubectl describe campaign -n <ns> <name>",
-	v1alpha1.LossyChangeReason:          "Take the change back, or make a new attribute.",
+	v1alpha1.ReturnsTroubleReason: "Look at the mailbox: its address, its certificate, the credentials in the Secret of spec.email.returns. " +
+		"What came back waits there.",
+	v1alpha1.ReceiversDeferReason: "Look at reputation, authentication and complaints at these receivers. What waits is sent later.",
+	v1alpha1.PolicyViolatedReason: "Change the campaign, or the SendPolicy that the message names.",
+	v1alpha1.PurposeUnknownReason: "Correct the purpose, or add it to a ConsentPolicy: kubectl get consentpolicies -n <ns>",
+	v1alpha1.SourceUnauthorizedReason: "Correct the credentials in the source's Secret, or have the network make new ones. " +
+		"Listening goes on by itself within a quarter of an hour.",
+	v1alpha1.SourceForbiddenReason:   "See whether the account may read that, and whether the operator allows the network (--listen-allow-network).",
+	v1alpha1.SourceNotFoundReason:    "Correct the address in the manifest, or see where it has moved to.",
+	v1alpha1.SourceUnreachableReason: "Look whether the server runs and workers may connect to it. Listening goes on when it is back.",
+	v1alpha1.SourceMalformedReason:   "See what the address answers: it may be another thing than the manifest says.",
+	v1alpha1.SourceMisdeclaredReason: "Correct the manifest and apply it.",
+	v1alpha1.IncidentOpenReason:      "See what it is about, and answer: kubectl describe monitor -n <ns> <name>",
+	v1alpha1.LossyChangeReason:       "Take the change back, or make a new attribute.",
 }
 
 // nextStep is what to do about a reason of an object.

@@ -93,7 +93,7 @@ func (c *compiler) piece(p piece) {
 			c.emit(text(p.source))
 		}
 	case parser.ObjTokenType:
-		c.emit(&output{c.expression(p.args, p.argsAt, false, expressions.Parse)})
+		c.emit(&output{expression: c.expression(p.args, p.argsAt, false, expressions.Parse), source: p.source})
 	case parser.TagTokenType:
 		c.tag(p)
 	case parser.TrimLeftTokenType, parser.TrimRightTokenType:
@@ -176,8 +176,8 @@ func (c *compiler) expression(source string, offset int, loop bool,
 		return out
 	}
 	out.eval = eval
-	if len(names) == 1 && names[0].kind == variable && plainPath.MatchString(source) { // true and nil are none
-		out.path = strings.Split(source, ".")
+	if len(names) > 0 && names[0].kind == variable { // true and nil are none
+		out.simplify(source)
 	}
 	return out
 }

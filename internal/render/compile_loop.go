@@ -2,6 +2,7 @@ package render
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/osteele/liquid/expressions"
@@ -27,7 +28,7 @@ func (c *compiler) loop(p piece) {
 		out.limit, out.skip, out.reversed = statement.Limit, statement.Offset, statement.Reversed
 		return statement.Expr, nil
 	})
-	out.list.path = nil
+	out.list.path = pathOfLoop(rest)
 	b := &block{name: "for", offset: p.offset}
 	closed := false
 	b.clause = func(c *compiler, p piece) {
@@ -46,6 +47,18 @@ func (c *compiler) loop(p piece) {
 		return out
 	}
 	c.open(b)
+}
+
+// pathOfLoop is the list of a loop that is nothing but names and dots; nil for any other.
+func pathOfLoop(source string) []string {
+	words := strings.Fields(source)
+	if len(words) == 0 || !plainPath.MatchString(words[0]) || slices.Contains(literalNames, words[0]) {
+		return nil
+	}
+	if len(words) > 1 && words[1] != "reversed" && !strings.HasPrefix(words[1], "limit:") && !strings.HasPrefix(words[1], "offset:") {
+		return nil
+	}
+	return strings.Split(words[0], ".")
 }
 
 // jump compiles break and continue.

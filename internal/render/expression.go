@@ -3,6 +3,7 @@ package render
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -11,9 +12,12 @@ import (
 	"github.com/tertulia-crm/tertulia/internal/crm"
 )
 
-// expression is a compiled expression: a path of names where it is nothing else, which needs no evaluator, or the library's.
+// expression is a compiled expression: the library's, and for the few forms that most templates are made of a path of names
+// and what is done with its value, which need no evaluator.
 type expression struct {
 	path   []string
+	then   operator
+	with   any // what then takes: a string, an int, a float64, a bool or nil
 	eval   expressions.Expression
 	cost   int // steps: one and one for each filter
 	offset int // in the source, for errors
@@ -131,8 +135,7 @@ func (r *reader) variable() {
 		r.add(keyword, name, start)
 		return
 	}
-	switch name {
-	case "true", "false", "nil", "and", "or", "contains", "in":
+	if slices.Contains(literalNames, name) {
 		return
 	}
 	for {
@@ -167,6 +170,9 @@ func (r *reader) around() string {
 	b, _, _ := strings.Cut(after, ")")
 	return a + " " + strings.TrimSpace(b)
 }
+
+// literalNames are words of the language.
+var literalNames = []string{"true", "false", "nil", "and", "or", "contains", "in"}
 
 func isLetter(c byte) bool { return c == '_' || 'a' <= c|0x20 && c|0x20 <= 'z' }
 func isDigit(c byte) bool  { return '0' <= c && c <= '9' }

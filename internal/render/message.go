@@ -24,6 +24,12 @@ type Envelope struct {
 	Date           time.Time // of the message; its zone is shown
 	UnsubscribeURL string    // List-Unsubscribe (RFC 2369); "" for a message that is none of a list
 	OneClick       bool      // List-Unsubscribe-Post (RFC 8058): the URL is https, and DKIM will cover both headers
+	// InReplyTo is the Message-ID of the mail that this one answers, and References those of its thread, without angle brackets. What is none, as
+	// of a mail without one, is left out, and so is what comes twice.
+	InReplyTo  string
+	References []string
+	// AutoReplied says that a program answers (RFC 3834), so that no other program answers it.
+	AutoReplied bool
 }
 
 const (
@@ -98,6 +104,15 @@ func appendHeaders(out []byte, e Envelope, subject string) ([]byte, error) {
 	header("Subject", encodeSubject(subject))
 	header("Date", e.Date.Format(time.RFC1123Z))
 	header("Message-ID", e.MessageID)
+	if thread := messageIDs(e.References...); len(thread) > 0 {
+		if answered := messageIDs(e.InReplyTo); len(answered) > 0 {
+			header("In-Reply-To", answered[0])
+		}
+		header("References", strings.Join(thread, "\r\n "))
+	}
+	if e.AutoReplied {
+		header("Auto-Submitted", "auto-replied")
+	}
 	if e.UnsubscribeURL != "" {
 		if err := checkURL(e.UnsubscribeURL, e.OneClick); err != nil {
 			return nil, err
@@ -136,6 +151,45 @@ func recipient(address string) (string, error) {
 	return (&mail.Address{Address: address}).String(), nil
 }
 
+// appendRecipient appends what recipient gives: plain addresses, as nearly all are, without making a text of them first.
+func appendRecipient(dst []byte, address string) ([]byte, error) {
+	if isPlainAddress(address) {
+		return append(append(append(dst, '<'), address...), '>'), nil
+	}
+	encoded, err := recipient(address)
+	return append(dst, encoded...), err
+}
+
+// isPlainAddress tells whether an address is made of letters, digits and single dots, hyphens, underscores and plus signs, with
+// one @ in it.
+func isPlainAddress(s string) bool {
+	at, last := 0, byte('.')
+	for i := range len(s) {
+		c := s[i]
+		switch {
+		case isLetter(c) || isDigit(c) || c == '-' || c == '+':
+		case c == '.' && last != '.' && last != '@':
+		case c == '@' && last != '.' && at == 0:
+			at = i
+		default:
+			return false
+		}
+		last = c
+	}
+	return at > 0 && last != '.' && last != '@' && len(s) <= 254
+}
+
+// messageIDs are ids as they stand in a header, each once: of those that can stand there.
+func messageIDs(ids ...string) []string {
+	var written []string
+	for _, id := range ids {
+		if id = "<" + id + ">"; isMessageID(id) && !slices.Contains(written, id) {
+			written = append(written, id)
+		}
+	}
+	return written
+}
+
 func isMessageID(s string) bool {
 	if len(s) < 5 || len(s) > 250 || s[0] != '<' || s[len(s)-1] != '>' || strings.Count(s, "@") != 1 {
 		return false
@@ -168,6 +222,29 @@ func isPrintableASCII(s string) bool {
 		}
 	}
 	return true
+}
+
+// appendSubject appends what encodeSubject makes of a text that is to be one line.
+func appendSubject(dst, s []byte) []byte {
+	if isPlainSubject(s) {
+		return append(dst, s...)
+	}
+	return append(dst, encodeSubject(string(s))...)
+}
+
+// isPlainSubject tells whether a subject goes out as it is.
+func isPlainSubject(s []byte) bool {
+	if len("Subject: ")+len(s) > maxLine {
+		return false
+	}
+	last := byte(' ')
+	for _, c := range s {
+		if c < ' ' || c >= 0x7f || c == ' ' && last == ' ' || c == '?' && last == '=' {
+			return false
+		}
+		last = c
+	}
+	return last != ' '
 }
 
 // encodeSubject folds a subject, and encodes it (RFC 2047) where it is not plain ASCII.

@@ -15,12 +15,14 @@ type node interface {
 
 // state is one rendering of one part.
 type state struct {
+	target
+	scope
 	part   *part
-	out    []byte
 	steps  int
-	vars   map[string]any
-	ctx    expressions.Context
 	cycles map[string]int
+	spare  []byte // room for what is rendered aside
+	digits []byte // room for numbers
+	writing
 }
 
 var (
@@ -30,14 +32,9 @@ var (
 
 // render renders a part into a new buffer.
 func (p *part) render(vars Vars) ([]byte, error) {
-	s := &state{part: p, vars: vars, out: make([]byte, 0, p.size.Load()+256)}
-	if p.assigns {
-		s.vars = make(map[string]any, len(vars)+4)
-		for k, v := range vars {
-			s.vars[k] = v
-		}
-	}
-	s.ctx = expressions.NewContext(s.vars, p.filters)
+	s := &state{part: p}
+	s.out, s.settled = make([]byte, 0, p.size.Load()+256), p.mode == derived
+	s.reset(vars)
 	if err := s.all(p.nodes); err != nil {
 		return nil, err
 	}
@@ -69,11 +66,32 @@ func (s *state) all(nodes []node) error {
 }
 
 func (s *state) write(text string, offset int) error {
-	if len(s.out)+len(text) > MaxOutput {
-		return s.fail(offset, "the result is longer than %d bytes", MaxOutput)
+	if s.size+len(text) > MaxOutput {
+		return s.tooLong(offset)
 	}
-	s.out = append(s.out, text...)
+	s.add(text)
 	return nil
+}
+
+func (s *state) tooLong(offset int) error {
+	return s.fail(offset, "the result is longer than %d bytes", MaxOutput)
+}
+
+// borrow gives the room for what is rendered aside; nobody else has it until it is given back to spare.
+func (s *state) borrow() []byte {
+	b := s.spare[:0]
+	s.spare = nil
+	return b
+}
+
+// aside renders nodes apart from what is written. Who calls it gives the bytes back to spare when they are not needed any more.
+func (s *state) aside(nodes []node) ([]byte, error) {
+	outer := s.target
+	s.target = target{out: s.borrow(), size: outer.size}
+	err := s.all(nodes)
+	text := s.out
+	s.target = outer
+	return text, err
 }
 
 // text is written as it stands.
@@ -86,28 +104,16 @@ func (s *state) value(e *expression) (any, error) {
 	if err := s.step(e.cost, e.offset); err != nil {
 		return nil, err
 	}
-	if v, ok := s.lookup(e.path); ok {
-		return v, nil
-	}
-	return s.evaluate(e.eval, e.offset)
+	return s.valueOf(e)
 }
 
-// lookup follows a path through maps; it leaves what is not that simple (list.size) to the evaluator.
-func (s *state) lookup(path []string) (any, bool) {
-	if len(path) == 0 {
-		return nil, false
-	}
-	v := s.vars[path[0]]
-	for _, name := range path[1:] {
-		m, ok := v.(map[string]any)
-		if !ok {
-			return nil, v == nil
-		}
-		if v, ok = m[name]; !ok {
-			return nil, name != "size"
+func (s *state) valueOf(e *expression) (any, error) {
+	if e.path != nil {
+		if v, ok := s.simple(e); ok {
+			return v, nil
 		}
 	}
-	return v, true
+	return s.evaluate(e.eval, e.offset)
 }
 
 // evaluate calls the library's evaluator, which panics where it meets a value that it does not expect.
@@ -117,7 +123,7 @@ func (s *state) evaluate(e expressions.Expression, offset int) (out any, err err
 			out, err = nil, s.fail(offset, "the value cannot be used so")
 		}
 	}()
-	out, err = e.Evaluate(s.ctx)
+	out, err = e.Evaluate(s.context(s.part))
 	if err != nil {
 		return nil, s.refused(err, offset)
 	}
@@ -138,10 +144,19 @@ func (s *state) refused(err error, offset int) *Error {
 }
 
 // output is {{ … }}.
-type output struct{ expression }
+type output struct {
+	expression
+	source string // as the template has it, with its braces
+}
 
 func (o *output) render(s *state) error {
-	v, err := s.value(&o.expression)
+	if err := s.step(o.cost, o.offset); err != nil {
+		return err
+	}
+	if text, ok := s.simpleText(&o.expression); ok {
+		return s.writeText(text, o.offset)
+	}
+	v, err := s.valueOf(&o.expression)
 	if err != nil {
 		return err
 	}
@@ -162,7 +177,7 @@ func (a *assignment) render(s *state) error {
 	if text, ok := v.(string); ok && len(text) > maxString {
 		return s.fail(a.value.offset, "a variable may hold %d bytes at most", maxString)
 	}
-	s.vars[a.name] = v
+	s.assign(a.name, v)
 	return nil
 }
 
@@ -173,20 +188,19 @@ type captured struct {
 }
 
 func (c *captured) render(s *state) error {
-	start := len(s.out)
-	err := s.all(c.nodes)
-	text := string(s.out[start:])
-	s.out = s.out[:start]
+	held, err := s.aside(c.nodes)
+	text := string(held)
+	s.spare = held
 	if err == nil && len(text) > maxString {
 		return s.fail(0, "capture %s: a variable may hold %d bytes at most", c.name, maxString)
 	}
 	switch s.part.mode {
 	case markup:
-		s.vars[c.name] = safeHTML(text)
+		s.assign(c.name, safeHTML(text))
 	case derived:
-		s.vars[c.name] = verbatim(text)
+		s.assign(c.name, verbatim(text))
 	case plain:
-		s.vars[c.name] = text
+		s.assign(c.name, text)
 	}
 	return err
 }

@@ -20,42 +20,66 @@ type iteration struct {
 }
 
 func (f *iteration) render(s *state) error {
-	v, err := s.value(&f.list)
+	list, err := f.elements(s)
 	if err != nil {
 		return err
 	}
-	at, length := elements(v)
-	first, count, err := f.window(s, length)
+	first, count, err := f.window(s, list.length)
 	if err != nil {
 		return err
 	}
 	if count == 0 {
 		return s.all(f.otherwise)
 	}
-	defer func(outer, loop any) {
-		s.vars[f.variable], s.vars["forloop"] = outer, loop
-	}(s.vars[f.variable], s.vars["forloop"])
+	item := s.slot(f.variable)
+	before := s.locals[item]
+	var loop int
+	var outer local
+	if s.part.counts {
+		loop = s.slot("forloop")
+		outer = s.locals[loop]
+	}
 	for i := range count {
 		index := first + i
 		if f.reversed {
-			index = length - 1 - index
+			index = list.length - 1 - index
 		}
-		if err := s.step(1, f.list.offset); err != nil {
+		if err = s.step(1, f.list.offset); err != nil {
 			return err
 		}
-		s.vars[f.variable] = at(index)
+		s.put(item, list.at(index))
 		if s.part.counts {
-			s.vars["forloop"] = turn(i, count)
+			s.put(loop, local{value: turn(i, count)})
 		}
-		err := s.all(f.body)
-		switch {
-		case errors.Is(err, errBreak):
-			return nil
-		case err != nil && !errors.Is(err, errContinue):
-			return err
+		if err = s.all(f.body); errors.Is(err, errContinue) {
+			err = nil
+		}
+		if err != nil {
+			break
 		}
 	}
+	if err != nil && !errors.Is(err, errBreak) {
+		return err
+	}
+	s.restore(item, before)
+	if s.part.counts {
+		s.restore(loop, outer)
+	}
 	return nil
+}
+
+// elements are what the loop goes over.
+func (f *iteration) elements(s *state) (elements, error) {
+	if err := s.step(f.list.cost, f.list.offset); err != nil {
+		return elements{}, err
+	}
+	if f.list.path != nil {
+		if texts, ok := s.listOf(f.list.path); ok {
+			return elements{texts: texts, length: len(texts)}, nil
+		}
+	}
+	v, err := s.valueOf(&f.list)
+	return elementsOf(v), err
 }
 
 // turn is what forloop holds.
@@ -92,23 +116,36 @@ func (f *iteration) number(s *state, e expressions.Expression, usual int) (int, 
 	return int(max(0, n.Int())), nil
 }
 
-// elements gives access to what a loop goes over: a range, a list, or a map as pairs in the order of its keys.
-func elements(v any) (at func(int) any, length int) {
+// elements are a range, a list, or a map as pairs in the order of its keys.
+type elements struct {
+	texts  []string
+	other  func(int) any
+	length int
+}
+
+func (e *elements) at(i int) local {
+	if e.texts != nil {
+		return local{isText: true, text: e.texts[i]}
+	}
+	return local{value: e.other(i)}
+}
+
+func elementsOf(v any) elements {
 	switch list := v.(type) {
 	case nil:
-		return nil, 0
+		return elements{}
 	case []any:
-		return func(i int) any { return list[i] }, len(list)
+		return elements{other: func(i int) any { return list[i] }, length: len(list)}
 	case []string:
-		return func(i int) any { return list[i] }, len(list)
+		return elements{texts: list, length: len(list)}
 	case values.Range:
-		return list.Index, max(0, list.Len())
+		return elements{other: list.Index, length: max(0, list.Len())}
 	case map[string]any:
 		keys := slices.Sorted(maps.Keys(list))
-		return func(i int) any { return []any{keys[i], list[keys[i]]} }, len(keys)
+		return elements{other: func(i int) any { return []any{keys[i], list[keys[i]]} }, length: len(keys)}
 	}
 	if r := reflect.ValueOf(v); r.Kind() == reflect.Slice || r.Kind() == reflect.Array {
-		return func(i int) any { return r.Index(i).Interface() }, r.Len()
+		return elements{other: func(i int) any { return r.Index(i).Interface() }, length: r.Len()}
 	}
-	return nil, 0
+	return elements{}
 }

@@ -11,44 +11,91 @@ var literal = func() (t [256]bool) {
 
 const upperHex = "0123456789ABCDEF"
 
-// appendQuotedPrintable encodes a text. CRLF, LF and CR end a line; longer lines than 76 characters are broken softly,
-// and a blank at the end of a line is encoded so that no relay strips it. It works on runs of literal bytes, which is
-// what mail is made of.
-func appendQuotedPrintable(dst []byte, s string) []byte {
-	column := 0 // of the output line; at most maxLine-1, which leaves room for the "=" of a soft break
-	for i := 0; i < len(s); {
+// quoter encodes a text in quoted-printable that comes in pieces: it is where in a line of the output the last one ended.
+// CRLF, LF and CR end a line; longer lines than 76 characters are broken softly, and a blank at the end of a line is encoded
+// so that no relay strips it.
+type quoter struct {
+	column int  // of the output line; at most maxLine-1, which leaves room for the "=" of a soft break
+	cr     bool // the last piece ended with a CR, so that an LF belongs to it
+}
+
+// append encodes a piece. It works on runs of literal bytes, which is what mail is made of.
+func (q *quoter) append(dst []byte, s string) []byte {
+	i := 0
+	if q.cr && s != "" {
+		q.cr = false
+		if s[0] == '\n' {
+			i = 1
+		}
+	}
+	for i < len(s) {
 		run := i
 		for run < len(s) && literal[s[run]] {
 			run++
 		}
-		for i < run {
-			if column == maxLine-1 {
-				dst, column = append(dst, "=\r\n"...), 0
-			}
-			n := min(run-i, maxLine-1-column)
-			dst = append(dst, s[i:i+n]...)
-			i, column = i+n, column+n
+		if run > i {
+			dst = fill(q, dst, s[i:run])
 		}
-		if i == len(s) {
+		if i = run; i == len(s) {
 			break
 		}
-		c := s[i]
-		i++
-		if c == '\r' || c == '\n' {
-			if c == '\r' && i < len(s) && s[i] == '\n' {
+		switch c := s[i]; c {
+		case '\n':
+			dst = q.breakLine(dst)
+		case '\r':
+			dst = q.breakLine(dst)
+			q.cr = i+1 == len(s)
+			if !q.cr && s[i+1] == '\n' {
 				i++
 			}
-			dst = append(endLine(dst, column), '\r', '\n')
-			column = 0
-			continue
+		default:
+			dst = q.escape(dst, c)
 		}
-		if column+3 > maxLine-1 {
-			dst, column = append(dst, "=\r\n"...), 0
-		}
-		dst = append(dst, '=', upperHex[c>>4], upperHex[c&15])
-		column += 3
+		i++
 	}
-	return endLine(dst, column)
+	return dst
+}
+
+func (q *quoter) breakLine(dst []byte) []byte {
+	dst = append(endLine(dst, q.column), '\r', '\n')
+	q.column = 0
+	return dst
+}
+
+func (q *quoter) escape(dst []byte, c byte) []byte {
+	if q.column+3 > maxLine-1 {
+		dst, q.column = append(dst, "=\r\n"...), 0
+	}
+	q.column += 3
+	return append(dst, '=', upperHex[c>>4], upperHex[c&15])
+}
+
+// fill writes bytes that stand for themselves, in as many lines as they take.
+func fill[T string | []byte](q *quoter, dst []byte, s T) []byte {
+	for len(s) > 0 {
+		if q.column == maxLine-1 {
+			dst, q.column = append(dst, "=\r\n"...), 0
+		}
+		n := min(len(s), maxLine-1-q.column)
+		dst = append(dst, s[:n]...)
+		s, q.column = s[n:], q.column+n
+	}
+	return dst
+}
+
+// literal writes bytes that stand for themselves.
+func (q *quoter) literal(dst, b []byte) []byte {
+	q.cr = false
+	return fill(q, dst, b)
+}
+
+// end ends the text.
+func (q *quoter) end(dst []byte) []byte { return endLine(dst, q.column) }
+
+// appendQuotedPrintable encodes a text as a whole.
+func appendQuotedPrintable(dst []byte, s string) []byte {
+	var q quoter
+	return q.end(q.append(dst, s))
 }
 
 // endLine encodes a blank at the end of a line of so many characters.

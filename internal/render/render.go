@@ -59,6 +59,7 @@ type Template struct {
 
 // content is a compiled Content.
 type content struct {
+	index   int // among the template's contents
 	locale  string
 	subject *part
 	html    *part // nil without HTML
@@ -108,7 +109,7 @@ func Compile(defaultLocale string, contents []Content) (*Template, error) {
 }
 
 func (t *Template) compileContent(c Content, errs *Errors) *content {
-	out := &content{locale: c.Locale}
+	out := &content{index: len(t.contents), locale: c.Locale}
 	compile := func(name, source string, m mode) *part {
 		p, uses, problems := compilePart(c.Locale, name, source, m)
 		*errs = append(*errs, problems...)
@@ -156,11 +157,7 @@ func (t *Template) Render(locale string, vars Vars) (Rendered, error) {
 	if err != nil {
 		return Rendered{}, err
 	}
-	if c.text.mode == derived {
-		out.Text = settle(text)
-	} else {
-		out.Text = string(text)
-	}
+	out.Text = string(text)
 	return out, nil
 }
 

@@ -192,30 +192,6 @@ const (
 	softParagraph = "\f"
 )
 
-// settle makes of every run of blanks and breaks one blank, line feed or empty line.
-func settle(s []byte) string {
-	out := make([]byte, 0, len(s))
-	separators := [...]string{"", " ", "\n", "\n\n"}
-	for i := 0; i < len(s); {
-		between := 0
-		for ; i < len(s) && breaking[s[i]] > 0; i++ {
-			between = max(between, breaking[s[i]])
-		}
-		if len(out) > 0 && i < len(s) {
-			out = append(out, separators[between]...)
-		}
-		word := i
-		for i < len(s) && breaking[s[i]] == 0 {
-			i++
-		}
-		out = append(out, s[word:i]...)
-	}
-	return string(out)
-}
-
-// breaking ranks what separates words: blanks, lines, paragraphs.
-var breaking = [256]int{' ': 1, '\t': 1, '\n': 1, '\r': 1, '\v': 2, '\f': 3}
-
 // placeholder is the first of the private code points (Unicode plane 15) that stand for the Liquid of a source while
 // its HTML is made text.
 const (

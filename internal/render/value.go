@@ -24,20 +24,23 @@ const maxDepth = 10
 func (s *state) writeValue(v any, offset int) error { return s.writeNested(v, offset, 0) }
 
 func (s *state) writeNested(v any, offset, depth int) error {
-	switch safe := v.(type) {
+	switch v := v.(type) {
 	case verbatim:
-		return s.write(string(safe), offset)
+		return s.write(string(v), offset)
 	case safeHTML:
 		if s.part.mode == derived {
-			return s.write(convert(string(safe), softLine, softParagraph), offset)
+			return s.write(convert(string(v), softLine, softParagraph), offset)
 		}
-		return s.write(string(safe), offset)
+		return s.write(string(v), offset)
+	case int64:
+		s.digits = strconv.AppendInt(s.digits[:0], v, 10)
+		return s.writeLiteral(s.digits, offset)
+	case float64:
+		s.digits = strconv.AppendFloat(s.digits[:0], v, 'f', -1, 64)
+		return s.writeLiteral(s.digits, offset)
 	}
 	if t, ok := scalar(v); ok {
-		if t = printable(t); s.part.mode == markup {
-			t = html.EscapeString(t)
-		}
-		return s.write(t, offset)
+		return s.writeText(t, offset)
 	}
 	r := reflect.ValueOf(v)
 	if r.Kind() != reflect.Slice && r.Kind() != reflect.Array {
@@ -55,6 +58,14 @@ func (s *state) writeNested(v any, offset, depth int) error {
 		}
 	}
 	return nil
+}
+
+// writeText writes a text as the part shows it.
+func (s *state) writeText(t string, offset int) error {
+	if t = printable(t); s.part.mode == markup {
+		t = html.EscapeString(t)
+	}
+	return s.write(t, offset)
 }
 
 // scalar gives the text of a value that is one, and false for lists and maps.

@@ -74,7 +74,7 @@ func didYouMean(name string, known []string) string {
 }
 
 // WithoutUnsubscribe lists the locales whose content shows the reader no link for unsubscribing. Mail clients still
-// get one in a header, but not all of them show it.
+// get one in a header, but not all of them show it. What has neither subject nor HTML is no mail and needs none.
 func (t *Template) WithoutUnsubscribe() []string {
 	uses := map[string]bool{}
 	for _, u := range t.uses {
@@ -84,7 +84,7 @@ func (t *Template) WithoutUnsubscribe() []string {
 	}
 	var out []string
 	for locale, c := range t.contents {
-		if !uses[locale] {
+		if !uses[locale] && !c.isPost() {
 			out = append(out, c.locale)
 		}
 	}

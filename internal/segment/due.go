@@ -1,44 +1,48 @@
-// Package segment decides when a segment's membership is evaluated again, and with which statement. It runs nothing.
+// Package segment decides what a membership depends on, when it has to be built, and with which statements it is brought up to
+// date. It runs nothing.
 //
-// In this form a segment is evaluated as a whole. The engine that follows what changed replaces Due, and asks
-// Evaluation.Contacts for the few contacts that its queue names; what a predicate means stays the same.
+// What a predicate means is the same for everybody, for who changed and for one contact: the statements differ only in whom
+// they ask about.
 package segment
 
 import "time"
 
-// Reason says why a membership is evaluated, and so why somebody enters or leaves.
+// Reason says why somebody enters or leaves.
 type Reason string
 
-// The reasons. An automation may follow Data and Time; editing a segment must not set anything in motion.
+// The reasons. Rolling audiences follow Data and Time; editing a segment must not set anything in motion, and neither must the
+// mending of what a defect left behind.
 const (
-	Definition Reason = "Definition" // the expression, or a type it was checked against, has changed
-	Data       Reason = "Data"       // an import, or whoever changed people, asked for it
-	Time       Reason = "Time"       // windows have moved on, and single changes have come in
+	Definition Reason = "Definition" // the expression, or a type that it was checked against, has changed
+	Data       Reason = "Data"       // something about the contact has changed
+	Time       Reason = "Time"       // time has passed
+	Repair     Reason = "Repair"     // the membership was not what it should have been
 )
 
-// DefaultInterval is how long a membership may be unaware of single changes and of the passing of time.
+// DefaultInterval is how often a membership is built anew of which nobody knows what it depends on.
 const DefaultInterval = 5 * time.Minute
 
-// State is what is known of a segment when the question arises whether it is due.
+// State is what is known of a segment when the question arises whether its membership has to be built.
 type State struct {
-	Suspended   bool          // by its manifest, because its object was deleted, or with its tenant
+	Watched     bool          // it is in force, and neither it nor its tenant is suspended
+	Followed    bool          // what it depends on is known, so that time and changes are followed
 	Digest      string        // of the definition in force
 	BuiltDigest string        // of the definition that the membership was built with; "" before the first time
-	AskedAt     time.Time     // when somebody asked for evaluation; zero when nobody has since
-	BuiltAt     time.Time     // when the membership was last evaluated; zero before the first time
-	Interval    time.Duration // between two evaluations that nobody asked for; DefaultInterval when zero
+	AskedAt     time.Time     // when a build became necessary; zero when none is
+	BuiltAt     time.Time     // when the membership was last built; zero before the first time
+	Interval    time.Duration // of builds where Followed is false; DefaultInterval when zero
 }
 
-// Due tells whether a membership has to be evaluated now, and why. A suspended one stays as it is, however old.
+// Due tells whether a membership has to be built now, and why. One that is not watched stays as it is, however old.
 func Due(s State, now time.Time) (due bool, reason Reason) {
 	switch {
-	case s.Suspended:
+	case !s.Watched:
 		return false, ""
 	case s.BuiltDigest != s.Digest || s.BuiltAt.IsZero():
 		return true, Definition
 	case !s.AskedAt.IsZero():
-		return true, Data
-	case !now.Before(s.BuiltAt.Add(s.interval())):
+		return true, Data // it was suspended, or nobody followed something that it depends on
+	case !s.Followed && !now.Before(s.BuiltAt.Add(s.interval())):
 		return true, Time
 	}
 	return false, ""

@@ -9,7 +9,7 @@ import (
 
 func TestDue(t *testing.T) {
 	now := time.Date(2027, 3, 21, 9, 0, 0, 0, time.UTC)
-	built := segment.State{Digest: "a", BuiltDigest: "a", BuiltAt: now.Add(-time.Minute)}
+	built := segment.State{Watched: true, Followed: true, Digest: "a", BuiltDigest: "a", BuiltAt: now.Add(-time.Minute)}
 	with := func(change func(*segment.State)) segment.State {
 		s := built
 		change(&s)
@@ -27,7 +27,7 @@ func TestDue(t *testing.T) {
 		},
 		"NeverBuilt": {
 			why:   "a new segment is built at once",
-			state: segment.State{Digest: "a"},
+			state: segment.State{Watched: true, Followed: true, Digest: "a"},
 			due:   true, reason: segment.Definition,
 		},
 		"Edited": {
@@ -40,28 +40,32 @@ func TestDue(t *testing.T) {
 			state: with(func(s *segment.State) { s.Digest, s.AskedAt = "b", now }),
 			due:   true, reason: segment.Definition,
 		},
-		"Imported": {
-			why:   "an import asks, and does not wait for the timer",
+		"Woken": {
+			why:   "nobody has followed what changed while it was suspended",
 			state: with(func(s *segment.State) { s.AskedAt = now }),
 			due:   true, reason: segment.Data,
 		},
 		"AlmostOld": {
 			why:   "the timer has not run out",
-			state: with(func(s *segment.State) { s.BuiltAt = now.Add(1 - segment.DefaultInterval) }),
+			state: with(func(s *segment.State) { s.Followed, s.BuiltAt = false, now.Add(1-segment.DefaultInterval) }),
 		},
 		"Old": {
-			why:   "windows move on with nobody asking",
-			state: with(func(s *segment.State) { s.BuiltAt = now.Add(-segment.DefaultInterval) }),
+			why:   "nobody knows what it depends on, so windows move on with nobody asking",
+			state: with(func(s *segment.State) { s.Followed, s.BuiltAt = false, now.Add(-segment.DefaultInterval) }),
 			due:   true, reason: segment.Time,
+		},
+		"Followed": {
+			why:   "changes and time are followed: there is nothing to be built for them",
+			state: with(func(s *segment.State) { s.BuiltAt = now.AddDate(-1, 0, 0) }),
 		},
 		"OwnInterval": {
 			why:   "an interval of its own replaces the default",
-			state: with(func(s *segment.State) { s.Interval = time.Minute }),
+			state: with(func(s *segment.State) { s.Followed, s.Interval = false, time.Minute }),
 			due:   true, reason: segment.Time,
 		},
 		"Suspended": {
 			why:   "a suspended membership stays as it is, whatever changes",
-			state: with(func(s *segment.State) { s.Suspended, s.Digest, s.AskedAt, s.BuiltAt = true, "b", now, time.Time{} }),
+			state: with(func(s *segment.State) { s.Watched, s.Digest, s.AskedAt, s.BuiltAt = false, "b", now, time.Time{} }),
 		},
 	}
 	for name, tc := range cases {

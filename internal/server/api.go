@@ -37,11 +37,32 @@ func (s *Server) registerAPI(mux *http.ServeMux, version string) {
 	api := humago.New(mux, config)
 	api.UseMiddleware(authorizeOperation)
 	s.registerContacts(api)
+	s.registerContactSample(api)
+	s.registerContactIdentity(api)
+	s.registerSuggestions(api)
+	s.registerAccounts(api)
 	s.registerEvents(api)
+	s.registerSubscriptions(api)
+	s.registerSuppressions(api)
+	s.registerPreviews(api)
 	s.registerTokens(api)
 	s.registerQuarantine(api)
+	s.registerCampaigns(api)
+	s.registerCalendar(api)
+	s.registerSegments(api)
+	s.registerSources(api)
+	s.registerMentions(api)
+	s.registerMonitors(api)
+	s.registerRules(api)
+	s.registerConversations(api)
+	s.registerTickets(api)
+	s.registerQueues(api)
+	s.registerInfluence(api)
+	s.registerSentiment(api)
 	s.registerDiagnosis(api, version)
-	describeImport(api.OpenAPI())
+	describeImports(api.OpenAPI())
+	describeCalendar(api.OpenAPI())
+	s.filters = describeStream(api.OpenAPI())
 	description, err := json.Marshal(api.OpenAPI())
 	if err != nil {
 		panic("describe the API: " + err.Error()) // decided when the program was compiled
@@ -52,22 +73,24 @@ func (s *Server) registerAPI(mux *http.ServeMux, version string) {
 	})
 }
 
-// describeImport adds the import to the description. It streams both ways at once, which the API's library does not do.
-func describeImport(api *huma.OpenAPI) {
+// describeImports adds the imports to the description. They stream both ways at once, which the API's library does not do.
+func describeImports(api *huma.OpenAPI) {
 	line := api.Components.Schemas.Schema(reflect.TypeFor[importLine](), true, "ImportLine")
-	api.AddOperation(&huma.Operation{
-		OperationID: "import-contacts", Method: http.MethodPost, Path: "/v1/imports/contacts", Tags: []string{"Contacts"},
-		Summary: "Import contacts from CSV",
-		Description: "Reads a CSV file of any length and answers while it reads, one JSON object a line: progress, rejected rows, " +
-			"and at the end the result or an error. " +
-			"What has been committed stays; the import may be repeated and then changes nothing.",
-		Security: requires(scopeImportsWrite, scopeContactsWrite),
-		Parameters: []*huma.Param{{
-			Name: "source", In: "query", Required: true, Schema: &huma.Schema{Type: "string"}, Description: "Whose ids external_id holds, such as shop.",
-		}},
-		RequestBody: &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"text/csv": {Schema: &huma.Schema{Type: "string"}}}},
-		Responses:   importResponses(line, api.Components.Schemas.Schema(reflect.TypeFor[huma.ErrorModel](), true, "")),
-	})
+	for what, of := range map[string]string{"contacts": "Contacts", "accounts": "Accounts"} {
+		api.AddOperation(&huma.Operation{
+			OperationID: "import-" + what, Method: http.MethodPost, Path: "/v1/imports/" + what, Tags: []string{of},
+			Summary: "Import " + what + " from CSV",
+			Description: "Reads a CSV file of any length and answers while it reads, one JSON object a line: progress, rejected rows, " +
+				"and at the end the result or an error. " +
+				"What has been committed stays; the import may be repeated and then changes nothing.",
+			Security: requires(scopeImportsWrite, scopeContactsWrite),
+			Parameters: []*huma.Param{{
+				Name: "source", In: "query", Required: true, Schema: &huma.Schema{Type: "string"}, Description: "Whose ids external_id holds, such as shop.",
+			}},
+			RequestBody: &huma.RequestBody{Required: true, Content: map[string]*huma.MediaType{"text/csv": {Schema: &huma.Schema{Type: "string"}}}},
+			Responses:   importResponses(line, api.Components.Schemas.Schema(reflect.TypeFor[huma.ErrorModel](), true, "")),
+		})
+	}
 }
 
 // importResponses are the answers of an import. Once its 200 has begun, what goes wrong is its last line.

@@ -15,15 +15,35 @@ import (
 
 // The scopes of tokens.
 const (
+	scopeCalendarRead  = "calendar:read" // what is sent and published when, and what came of posts; nothing of people
 	scopeContactsRead  = "contacts:read"
 	scopeContactsWrite = "contacts:write"
 	scopeEventsWrite   = "events:write"
 	scopeImportsWrite  = "imports:write"
-	scopeAdmin         = "admin" // everything, tokens included
+	// scopeSubscriptionsWrite is for a site that has a form: it can ask for consents and do nothing else.
+	scopeSubscriptionsWrite = "subscriptions:write"
+	scopeSuppressionsWrite  = "suppressions:write"
+	scopePreviewsRead       = "previews:read" // what a message says of a contact, too
+	scopeSegmentsRead       = "segments:read" // what segments are and how large, and nothing of single contacts
+	scopeTestsSend          = "tests:send"
+	scopeMentionsRead       = "mentions:read"       // what people wrote, and who they are on their networks
+	scopeMentionsWrite      = "mentions:write"      // how it was meant
+	scopeMonitorsRead       = "monitors:read"       // how much is said, and nothing that somebody wrote but words that many use
+	scopeMonitorsWrite      = "monitors:write"      // how much was said before
+	scopeRulesRead          = "rules:read"          // who goes through rules, by ids
+	scopeRulesWrite         = "rules:write"         // who is retried or ended
+	scopeConversationsRead  = "conversations:read"  // what people wrote to us, and what we answered
+	scopeConversationsWrite = "conversations:write" // what is answered
+	scopeAgentsRepresent    = "agents:represent"    // in whose name: that of any agent, as a console does
+	scopeAdmin              = "admin"               // everything, tokens included
 )
 
 // Scopes are all scopes that a token can have.
-var Scopes = []string{scopeAdmin, scopeContactsRead, scopeContactsWrite, scopeEventsWrite, scopeImportsWrite}
+var Scopes = []string{
+	scopeAdmin, scopeAgentsRepresent, scopeCalendarRead, scopeContactsRead, scopeContactsWrite, scopeConversationsRead, scopeConversationsWrite,
+	scopeEventsWrite, scopeImportsWrite, scopeMentionsRead, scopeMentionsWrite, scopeMonitorsRead, scopeMonitorsWrite, scopePreviewsRead,
+	scopeRulesRead, scopeRulesWrite, scopeSegmentsRead, scopeSubscriptionsWrite, scopeSuppressionsWrite, scopeTestsSend,
+}
 
 // bearer is the name of the API's security scheme.
 const bearer = "bearer"
@@ -99,7 +119,7 @@ func authorizeOperation(ctx huma.Context, next func(huma.Context)) {
 	}
 	r, w := humago.Unwrap(ctx)
 	if token, ok := identify(w, r, scopes); ok {
-		next(huma.WithValue(ctx, tokenKey{}, token.Name))
+		next(huma.WithValue(ctx, tokenKey{}, token))
 	}
 }
 
@@ -107,6 +127,12 @@ type tokenKey struct{}
 
 // tokenName is the name of the token that an operation was called with.
 func tokenName(ctx context.Context) string {
-	name, _ := ctx.Value(tokenKey{}).(string)
-	return name
+	token, _ := ctx.Value(tokenKey{}).(store.Token)
+	return token.Name
+}
+
+// tokenHas tells whether the token that an operation was called with has a scope, or admin.
+func tokenHas(ctx context.Context, scope string) bool {
+	token, _ := ctx.Value(tokenKey{}).(store.Token)
+	return slices.Contains(token.Scopes, scope) || slices.Contains(token.Scopes, scopeAdmin)
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -43,19 +44,21 @@ type contactOutput struct {
 
 type contactBody struct {
 	ID          string                     `json:"id" doc:"The contact's public id." format:"uuid"`
+	AskedID     string                     `json:"asked_id,omitempty" doc:"The id that was asked for, where its contact was merged into this one." format:"uuid"`
 	Locale      string                     `json:"locale,omitempty" doc:"A BCP 47 language tag."`
 	TimeZone    string                     `json:"time_zone,omitempty" doc:"A zone of the IANA database."`
 	Tags        []string                   `json:"tags" doc:"In the order in which they came."`
 	Attributes  map[string]intake.Value    `json:"attributes" doc:"What is known of those that the RecordType contact declares."`
 	Identifiers []contactIdentifier        `json:"identifiers" doc:"Everything that the contact is known by."`
 	Consents    map[string]contactDecision `json:"consents" doc:"By purpose."`
+	Accounts    []contactAccount           `json:"accounts,omitempty" doc:"Those that the contact belongs to, the primary one first."`
 	Segments    []string                   `json:"segments" doc:"Names of the segments that the contact is in."`
 	CreatedAt   time.Time                  `json:"created_at" doc:"When the contact came in."`
 	UpdatedAt   time.Time                  `json:"updated_at" doc:"When the contact's own data last changed."`
 }
 
 type contactIdentifier struct {
-	Type     string    `json:"type" doc:"email, phone, or external:<source>."`
+	Type     string    `json:"type" doc:"email, phone, mastodon, bluesky, handle, or external:<source>."`
 	Value    string    `json:"value" doc:"In its normal form."`
 	Verified bool      `json:"verified" doc:"The identifier is this contact's and nobody else's."`
 	Source   string    `json:"source" doc:"Who said so first."`
@@ -67,13 +70,18 @@ type contactDecision struct {
 	ByContact  bool      `json:"by_contact" doc:"The contact decided themself: no import changes it."`
 	Source     string    `json:"source" doc:"Who recorded it; unsubscribe is the link in a mail."`
 	RecordedAt time.Time `json:"recorded_at" doc:"When it last changed."`
+	// The proof.
+	Method      string     `json:"method,omitempty" doc:"How it was given: double-opt-in, form, unsubscribe, preferences, or what an import said."`
+	TextVersion string     `json:"text_version,omitempty" doc:"The version of the text that it answers."`
+	GivenAt     *time.Time `json:"given_at,omitempty" doc:"When it was given."`
 }
 
 func (s *Server) registerContacts(api huma.API) {
 	register(api, huma.Operation{
 		OperationID: "put-contacts", Method: http.MethodPost, Path: "/v1/contacts:batch", Tags: []string{"Contacts"},
 		Summary: "Create or update up to 1000 contacts", Security: requires(scopeContactsWrite), MaxBodyBytes: maxBatchBody,
-		Description: "A contact is found by its source and external_id, else by a verified e-mail address or telephone number; what is not found is created. " +
+		Description: "A record is found by its source and external_id. Records of two sources that have the same verified e-mail address or telephone " +
+			"number are one contact. " +
 			"What an item does not say stays as it is. Each item succeeds or is rejected by itself.",
 	}, s.putContacts)
 	register(api, huma.Operation{
@@ -126,9 +134,6 @@ func (s *Server) putContacts(ctx context.Context, in *putContactsInput) (*putCon
 		}
 	}
 	s.metrics.countRows(t.id, out.Body.Created, out.Body.Updated, out.Body.Unchanged, out.Body.Rejected)
-	if out.Body.Created+out.Body.Updated > 0 {
-		t.stale.Store(true)
-	}
 	return out, nil
 }
 
@@ -173,14 +178,27 @@ func (s *Server) getContact(ctx context.Context, in *contactInput) (*contactOutp
 		ID: c.PublicID, Locale: c.Locale, TimeZone: c.TimeZone, Tags: c.Tags, Segments: c.Segments, CreatedAt: c.CreatedAt, UpdatedAt: c.UpdatedAt,
 		Attributes: map[string]intake.Value{}, Identifiers: []contactIdentifier{}, Consents: map[string]contactDecision{},
 	}
+	if !strings.EqualFold(in.ID, c.PublicID) {
+		body.AskedID = strings.ToLower(in.ID)
+	}
 	for name, value := range c.Attributes {
 		body.Attributes[name] = valueOf(value)
 	}
 	for _, i := range c.Identifiers {
 		body.Identifiers = append(body.Identifiers, contactIdentifier(i))
 	}
+	memberships, err := t.db.LoadMemberships(ctx, c.ID)
+	if err != nil {
+		return nil, apiError(ctx, err)
+	}
+	for _, m := range memberships {
+		body.Accounts = append(body.Accounts, contactAccount{ID: m.Account, Name: m.AccountName, membershipBody: tellMembership(m)})
+	}
 	for _, d := range c.Consents {
-		body.Consents[d.Purpose] = contactDecision{Granted: d.Granted, ByContact: d.ByContact, Source: d.Source, RecordedAt: d.RecordedAt}
+		body.Consents[d.Purpose] = contactDecision{
+			Granted: d.Granted, ByContact: d.ByContact, Source: d.Source, RecordedAt: d.RecordedAt,
+			Method: d.Method, TextVersion: d.TextVersion, GivenAt: d.GivenAt,
+		}
 	}
 	return &contactOutput{Body: body}, nil
 }

@@ -73,9 +73,6 @@ func (s *Server) putEvents(ctx context.Context, in *putEventsInput) (*putEventsO
 	}
 	out.Body.Rejected = len(in.Body.Events) - out.Body.Accepted - out.Body.Duplicate
 	s.metrics.countEvents(t.id, out.Body.Accepted, out.Body.Duplicate, out.Body.Rejected)
-	if out.Body.Accepted > 0 {
-		t.stale.Store(true)
-	}
 	return out, nil
 }
 

@@ -18,8 +18,10 @@ import (
 	"github.com/tertulia-crm/tertulia/internal/credentials"
 	"github.com/tertulia-crm/tertulia/internal/crm"
 	"github.com/tertulia-crm/tertulia/internal/health"
+	"github.com/tertulia-crm/tertulia/internal/local/ports/portstest"
 	"github.com/tertulia-crm/tertulia/internal/metrics"
 	"github.com/tertulia-crm/tertulia/internal/server"
+	"github.com/tertulia-crm/tertulia/internal/server/sns"
 	"github.com/tertulia-crm/tertulia/internal/store"
 	"github.com/tertulia-crm/tertulia/internal/store/storetest"
 )
@@ -57,6 +59,8 @@ type fixture struct {
 	roots string    // of tenant directories
 	dirs  []string  // of single tenants
 	stall time.Duration
+	check time.Duration // of streams' tokens
+	sns   sns.Options
 	url   string // of the server
 	// Where its health is told, and its metrics.
 	probe, metrics string
@@ -69,7 +73,7 @@ type fixture struct {
 // newFixture serves a tenant with the runtime role's rights, as the operator would give them.
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
-	f := &fixture{t: t, db: storetest.New(t), roots: t.TempDir(), log: &logBook{}}
+	f := &fixture{t: t, db: storetest.New(t), roots: t.TempDir(), log: &logBook{}, check: 100 * time.Millisecond}
 	f.prepare("")
 	f.url = f.serve()
 	f.base = f.url + "/t/" + tenantID
@@ -124,14 +128,14 @@ func (f *fixture) serve() string {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	f.probe, f.metrics = freeAddress(f.t), freeAddress(f.t)
+	f.probe, f.metrics = portstest.Address(f.t), portstest.Address(f.t)
 	measured := server.NewMetrics()
 	registry, err := metrics.Registry(measured.Set)
 	if err != nil {
 		f.t.Fatal(err)
 	}
 	s := server.New(server.Options{
-		Roots: []string{f.roots}, Dirs: f.dirs, StallTimeout: f.stall, Version: "test", Log: funcr.New(f.log.write, funcr.Options{}), Metrics: measured,
+		Roots: []string{f.roots}, Dirs: f.dirs, StallTimeout: f.stall, StreamCheck: f.check, SNS: f.sns, Version: "test", Log: funcr.New(f.log.write, funcr.Options{}), Metrics: measured,
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	endpoints, err := health.Serve(ctx, health.Options{
@@ -151,16 +155,6 @@ func (f *fixture) serve() string {
 	})
 	f.t.Cleanup(f.stop)
 	return "http://" + listener.Addr().String()
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
 }
 
 // answer is a response that has been read.

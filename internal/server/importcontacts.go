@@ -36,9 +36,9 @@ type importLine struct {
 type importCounts struct {
 	Bytes     int64 `json:"bytes" doc:"How much of the file has been dealt with."`
 	Rows      int64 `json:"rows" doc:"Rows that have been dealt with."`
-	Created   int64 `json:"created" doc:"People who are new."`
-	Updated   int64 `json:"updated" doc:"People of whom something changed."`
-	Unchanged int64 `json:"unchanged" doc:"People of whom all was known."`
+	Created   int64 `json:"created" doc:"Contacts or accounts that are new."`
+	Updated   int64 `json:"updated" doc:"Those of which something changed."`
+	Unchanged int64 `json:"unchanged" doc:"Those of which all was known."`
 	Rejected  int64 `json:"rejected" doc:"Rows that could not be used."`
 }
 
@@ -54,30 +54,98 @@ type importError struct {
 	CommittedLine int64  `json:"committed_line" doc:"The last line that is in. The lines after it are not."`
 }
 
-// contactBatch is what the reading side hands to the writing side.
-type contactBatch struct {
-	rows     []store.ContactRow
+// importReader reads the rows of a file.
+type importReader[R any] interface {
+	// Next returns a *intake.RowError for a row that cannot be used, and io.EOF at the end.
+	Next() (R, error)
+	Offset() int64
+	Text() string
+	Reject(line int64, text, reason string) *intake.RowError
+}
+
+// importWriter writes rows, a batch at a time.
+type importWriter[R any] interface {
+	Apply(ctx context.Context, rows []R) (store.ContactsResult, error)
+	Close(ctx context.Context)
+}
+
+// importBatch is what the reading side hands to the writing side.
+type importBatch[R any] struct {
+	rows     []R
+	lines    []int64  // where they begin
 	texts    []string // of the rows, as the file has them
 	rejected int64
 	offset   int64 // bytes of the file up to here
 	lastLine int64
 }
 
-// contactsImport is one import while it runs.
-type contactsImport struct {
-	server     *Server
-	tenant     *tenant
-	reader     *intake.ContactReader
+// streamedImport is one import while it runs.
+type streamedImport[R any] struct {
+	importAnswer
+	server    *Server
+	tenant    *tenant
+	reader    importReader[R]
+	of        importOf[R]
+	spare     chan *importBatch[R] // batches that have been written, to be filled anew
+	counts    importCounts
+	committed int64 // line
+}
+
+// importAnswer is what the client reads while the file goes in.
+type importAnswer struct {
 	controller *http.ResponseController
+	timeout    time.Duration
 	mu         sync.Mutex // of out
 	out        *json.Encoder
-	spare      chan *contactBatch // batches that have been written, to be filled anew
-	counts     importCounts
-	committed  int64 // line
 }
 
 // importContacts answers POST /v1/imports/contacts.
 func (s *Server) importContacts(w http.ResponseWriter, r *http.Request) {
+	streamImport(s, w, r, importOf[store.ContactRow]{
+		line: func(row store.ContactRow) int64 { return row.Line }, people: true,
+		open: func(ctx context.Context, t *tenant, source string, lines *intake.Reader) (importReader[store.ContactRow], openWriter[store.ContactRow], error) {
+			schema, err := t.db.LoadSchema(ctx)
+			if err != nil {
+				return nil, nil, &schemaError{err}
+			}
+			reader, err := intake.NewContactReader(lines, schema.Attributes)
+			return reader, func(o store.ImportOptions) importWriter[store.ContactRow] {
+				return t.db.NewContactImport(source, reader.Columns, o)
+			}, err
+		},
+	})
+}
+
+// importAccounts answers POST /v1/imports/accounts.
+func (s *Server) importAccounts(w http.ResponseWriter, r *http.Request) {
+	streamImport(s, w, r, importOf[store.AccountRow]{
+		line: func(row store.AccountRow) int64 { return row.Line },
+		open: func(ctx context.Context, t *tenant, source string, lines *intake.Reader) (importReader[store.AccountRow], openWriter[store.AccountRow], error) {
+			attributes, err := t.db.LoadAccountAttributes(ctx)
+			if err != nil {
+				return nil, nil, &schemaError{err}
+			}
+			reader, err := intake.NewAccountReader(lines, attributes)
+			return reader, func(o store.ImportOptions) importWriter[store.AccountRow] {
+				return t.db.NewAccountImport(source, reader.Attributes, o)
+			}, err
+		},
+	})
+}
+
+// importOf is what imports of one kind of rows have of their own.
+type importOf[R any] struct {
+	line   func(R) int64 // where a row begins
+	people bool          // rows are about contacts, and counted as such
+	// open reads a file's header.
+	open func(ctx context.Context, t *tenant, source string, lines *intake.Reader) (importReader[R], openWriter[R], error)
+}
+
+// openWriter prepares to write the rows of a file whose header was read.
+type openWriter[R any] func(store.ImportOptions) importWriter[R]
+
+// streamImport reads a file of any length and answers while it reads.
+func streamImport[R any](s *Server, w http.ResponseWriter, r *http.Request, of importOf[R]) {
 	controller := http.NewResponseController(w)
 	// From the beginning: otherwise a refusal would wait for the rest of the file. A connection whose body was not read to
 	// its end cannot be used again.
@@ -117,14 +185,23 @@ func (s *Server) importContacts(w http.ResponseWriter, r *http.Request) {
 	defer cancel(nil)
 	defer context.AfterFunc(s.stopping, func() { cancel(errStopping) })()
 	defer context.AfterFunc(t.ctx, func() { cancel(errStopping) })()
-	im := &contactsImport{server: s, tenant: t, controller: controller, out: json.NewEncoder(w), spare: make(chan *contactBatch, 2)}
-	if !im.open(ctx, w, r.Body) {
+	im := &streamedImport[R]{
+		importAnswer: importAnswer{controller: controller, timeout: s.stallTimeout, out: json.NewEncoder(w)},
+		server:       s, tenant: t, of: of, spare: make(chan *importBatch[R], 2),
+	}
+	lines, err := intake.NewReader(&patientReader{ctx: ctx, body: r.Body, controller: controller, timeout: s.stallTimeout})
+	var writer openWriter[R]
+	if err == nil {
+		im.reader, writer, err = of.open(ctx, t, source, lines)
+	}
+	if err != nil {
+		refuseFile(ctx, w, err)
 		return
 	}
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	w.WriteHeader(http.StatusOK)
 	_ = im.controller.Flush() // the client learns now that its file is being read
-	im.finish(ctx, im.run(ctx, cancel, source))
+	im.finish(ctx, im.run(ctx, cancel, writer))
 }
 
 // leaveTimeout is how long a client that is still sending gets to read why we stopped reading.
@@ -152,23 +229,18 @@ func unsuitable(contentType string) string {
 	return ""
 }
 
-// open reads the file's header and answers with a problem where it cannot be used.
-func (im *contactsImport) open(ctx context.Context, w http.ResponseWriter, body io.Reader) bool {
-	schema, err := im.tenant.db.LoadSchema(ctx)
-	if err != nil {
-		status, detail := failure(ctx, err)
-		writeProblem(w, status, detail)
-		return false
-	}
-	lines, err := intake.NewReader(&patientReader{ctx: ctx, body: body, controller: im.controller, timeout: im.server.stallTimeout})
-	if err == nil {
-		im.reader, err = intake.NewContactReader(lines, schema.Attributes)
-	}
+// schemaError says that it cannot be read what a file may hold.
+type schemaError struct{ err error }
+
+// Error implements error.
+func (e *schemaError) Error() string { return "read what a file may hold: " + e.err.Error() }
+
+// refuseFile answers a file whose header cannot be used.
+func refuseFile(ctx context.Context, w http.ResponseWriter, err error) {
 	var header *intake.HeaderError
 	var row *intake.RowError
+	var schema *schemaError
 	switch {
-	case err == nil:
-		return true
 	case errors.As(err, &header):
 		writeProblem(w, http.StatusUnprocessableEntity, "The file's header cannot be used. Nothing was imported.", header.Problems...)
 	case errors.As(err, &row):
@@ -177,23 +249,25 @@ func (im *contactsImport) open(ctx context.Context, w http.ResponseWriter, body 
 		writeProblem(w, http.StatusUnprocessableEntity, "Nothing was imported: "+err.Error()+".")
 	case errors.Is(err, io.EOF):
 		writeProblem(w, http.StatusUnprocessableEntity, "The file is empty. Its first line must name the columns.")
+	case errors.As(err, &schema):
+		status, detail := failure(ctx, schema.err)
+		writeProblem(w, status, detail)
 	default:
 		writeProblem(w, http.StatusBadRequest, "The file could not be read to the end of its header.")
 	}
-	return false
 }
 
 // run reads on one side and writes on the other, a batch at a time. When it returns both sides have ended.
-func (im *contactsImport) run(ctx context.Context, cancel context.CancelCauseFunc, source string) error {
+func (im *streamedImport[R]) run(ctx context.Context, cancel context.CancelCauseFunc, open openWriter[R]) error {
 	// A side that waits for the client does not see the context end: a deadline in the past wakes it.
 	defer context.AfterFunc(ctx, func() { _ = im.controller.SetReadDeadline(time.Unix(1, 0)) })()
-	batches := make(chan *contactBatch, 1)
+	batches := make(chan *importBatch[R], 1)
 	read := make(chan error, 1)
 	go func() {
 		defer close(batches)
 		read <- im.read(ctx, batches)
 	}()
-	writer := im.tenant.db.NewContactImport(source, im.reader.Columns, store.ImportOptions{
+	writer := open(store.ImportOptions{
 		Waiting:  func() { im.send(importLine{Waiting: "another import of this source goes on"}) },
 		Retrying: func() { im.send(importLine{Waiting: "the database is away"}) },
 	})
@@ -206,16 +280,16 @@ func (im *contactsImport) run(ctx context.Context, cancel context.CancelCauseFun
 	}
 	last, end := context.WithTimeout(context.WithoutCancel(ctx), queryTimeout)
 	defer end()
-	if closing := writer.Close(last); closing != nil {
-		im.tenant.stale.Store(true) // the segments are asked for again later
-	}
+	writer.Close(last)
 	return err
 }
 
 // finish sends the last line.
-func (im *contactsImport) finish(ctx context.Context, err error) {
+func (im *streamedImport[R]) finish(ctx context.Context, err error) {
 	c := im.counts
-	im.server.metrics.countRows(im.tenant.id, int(c.Created), int(c.Updated), int(c.Unchanged), int(c.Rejected))
+	if im.of.people {
+		im.server.metrics.countRows(im.tenant.id, int(c.Created), int(c.Updated), int(c.Unchanged), int(c.Rejected))
+	}
 	if err == nil {
 		im.send(importLine{Result: &c})
 		return
@@ -235,7 +309,7 @@ func (im *contactsImport) finish(ctx context.Context, err error) {
 }
 
 // read makes batches of the file's rows. Rejected rows are reported at once.
-func (im *contactsImport) read(ctx context.Context, batches chan<- *contactBatch) error {
+func (im *streamedImport[R]) read(ctx context.Context, batches chan<- *importBatch[R]) error {
 	for {
 		batch, end, err := im.readBatch()
 		if err != nil {
@@ -252,11 +326,11 @@ func (im *contactsImport) read(ctx context.Context, batches chan<- *contactBatch
 	}
 }
 
-func (im *contactsImport) readBatch() (batch *contactBatch, end bool, err error) {
+func (im *streamedImport[R]) readBatch() (batch *importBatch[R], end bool, err error) {
 	select {
 	case batch = <-im.spare:
 	default:
-		batch = &contactBatch{}
+		batch = &importBatch[R]{}
 	}
 	start := im.reader.Offset()
 	for len(batch.rows) < batchRows && im.reader.Offset()-start < batchBytes {
@@ -273,8 +347,8 @@ func (im *contactsImport) readBatch() (batch *contactBatch, end bool, err error)
 		case err != nil:
 			return nil, false, &brokenUpload{err}
 		default:
-			batch.rows, batch.texts = append(batch.rows, row), append(batch.texts, im.reader.Text())
-			batch.lastLine = row.Line
+			batch.lastLine = im.of.line(row)
+			batch.rows, batch.lines, batch.texts = append(batch.rows, row), append(batch.lines, batch.lastLine), append(batch.texts, im.reader.Text())
 		}
 	}
 	batch.offset = im.reader.Offset()
@@ -282,7 +356,7 @@ func (im *contactsImport) readBatch() (batch *contactBatch, end bool, err error)
 }
 
 // write applies batches until there are no more.
-func (im *contactsImport) write(ctx context.Context, writer *store.ContactImport, batches <-chan *contactBatch) error {
+func (im *streamedImport[R]) write(ctx context.Context, writer importWriter[R], batches <-chan *importBatch[R]) error {
 	for batch := range batches {
 		if len(batch.rows) > 0 {
 			result, err := writer.Apply(ctx, batch.rows)
@@ -299,7 +373,7 @@ func (im *contactsImport) write(ctx context.Context, writer *store.ContactImport
 		im.send(importLine{Progress: &counts})
 		clear(batch.rows)
 		clear(batch.texts)
-		*batch = contactBatch{rows: batch.rows[:0], texts: batch.texts[:0]}
+		*batch = importBatch[R]{rows: batch.rows[:0], lines: batch.lines[:0], texts: batch.texts[:0]}
 		select {
 		case im.spare <- batch:
 		default:
@@ -308,7 +382,7 @@ func (im *contactsImport) write(ctx context.Context, writer *store.ContactImport
 	return nil
 }
 
-func (im *contactsImport) count(batch *contactBatch, result store.ContactsResult) {
+func (im *streamedImport[R]) count(batch *importBatch[R], result store.ContactsResult) {
 	for i, outcome := range result.Outcomes {
 		switch outcome {
 		case store.Created:
@@ -319,20 +393,20 @@ func (im *contactsImport) count(batch *contactBatch, result store.ContactsResult
 			im.counts.Unchanged++
 		case store.Rejected:
 			im.counts.Rejected++
-			im.reject(im.reader.Reject(batch.rows[i].Line, batch.texts[i], result.Reasons[i]))
+			im.reject(im.reader.Reject(batch.lines[i], batch.texts[i], result.Reasons[i]))
 		}
 	}
 }
 
-func (im *contactsImport) reject(e *intake.RowError) {
+func (im *importAnswer) reject(e *intake.RowError) {
 	im.send(importLine{Rejected: &importRejected{Line: e.Line, Reason: e.Reason, Record: e.Record}})
 }
 
 // send writes a line. A client that is gone is noticed by the reading side.
-func (im *contactsImport) send(line importLine) {
+func (im *importAnswer) send(line importLine) {
 	im.mu.Lock()
 	defer im.mu.Unlock()
-	_ = im.controller.SetWriteDeadline(time.Now().Add(im.server.stallTimeout))
+	_ = im.controller.SetWriteDeadline(time.Now().Add(im.timeout))
 	_ = im.out.Encode(line)
 	if line.Rejected == nil {
 		_ = im.controller.Flush()

@@ -49,7 +49,7 @@ func TestImportTakesEveryColumn(t *testing.T) {
 func TestImportAgainChangesNothing(t *testing.T) {
 	for name, text := range map[string]string{
 		"plain": people,
-		"two rows of one person": "external_id,email:verified,first_name,tags,consent:newsletter\n" +
+		"two customers with one address": "external_id,email:verified,first_name,tags,consent:newsletter\n" +
 			"C1,ana@example.com,Ana,a,true\nC2,ana@example.com,Anne,b,false\nC1,other@example.com,Hanna,c,true\n",
 		"an address that is verified to somebody else": "external_id,email:verified,phone:verified\n" +
 			"C1,ana@example.com,+34600111222\nC2,bea@example.com,+34600111223\nC3,ana@example.com,+34600111223\n",
@@ -131,11 +131,20 @@ func TestImportFindsPeople(t *testing.T) {
 			people: []string{"C1|Ana"},
 			links:  []string{"external:shop C1 C1 true"},
 		},
-		"two rows of one person in a file": {
-			reason: "the first decides, the second adds what is missing",
+		"two customers with one address": {
+			reason: "the source tells them apart; the address is verified to one of them",
 			files:  []string{"shop", "external_id,email:verified,first_name\nC1,a@example.com,Ana\nC2,a@example.com,Anne\n"},
-			people: []string{"C1+C2|Ana"},
-			links:  []string{"email a@example.com C1+C2 true", "external:shop C1 C1+C2 true", "external:shop C2 C1+C2 true"},
+			people: []string{"C1|Ana", "C2|Anne"},
+			links:  []string{"email a@example.com C1 true", "email a@example.com C2 false", "external:shop C1 C1 true", "external:shop C2 C2 true"},
+		},
+		"known apart, and then by one address": {
+			reason: "two sources knew two people, until both have verified that they have one address",
+			files: []string{
+				"shop", "external_id,email:verified,first_name\nC1,a@example.com,Ana\n", "crm", "external_id,first_name\nX,Anna\n",
+				"crm", "external_id,email:verified,first_name\nX,a@example.com,\n",
+			},
+			people: []string{"C1+X|Anna"},
+			links:  []string{"email a@example.com C1+X true", "external:crm X C1+X true", "external:shop C1 C1+X true"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -21,6 +21,12 @@ type Metrics struct {
 	leaves   *prometheus.CounterVec
 	imports  *prometheus.GaugeVec
 	database *metrics.Database
+	// sentiment is of the servers that judge what is posted to sources.
+	sentiment *metrics.Sentiment
+
+	returned, mentions   *prometheus.CounterVec
+	engagements, dropped *prometheus.CounterVec
+	lag                  *prometheus.GaugeVec
 }
 
 // NewMetrics makes metrics that are not registered yet.
@@ -38,6 +44,17 @@ func NewMetrics() *Metrics {
 		leaves:   s.Counter("tertulia_unsubscriptions_total", "Unsubscriptions that were recorded, repeated ones included.", "tenant"),
 		imports:  s.Gauge("tertulia_imports", "Imports that run, each on a connection of its own; three of a tenant are the most.", "tenant"),
 		database: s.Database(store.TroubleReasons),
+		returned: s.Returned(),
+		mentions: s.Mentions(), sentiment: s.Sentiment(),
+		engagements: s.Counter("tertulia_engagements_total",
+			"Opens of mails and clicks on their links that were counted: `opened` and `clicked` by people, `machine-opened` and `machine-clicked` by programs.",
+			"tenant", "outcome"),
+		dropped: s.Counter("tertulia_engagements_dropped_total",
+			"Opens and clicks that were not counted; whoever clicked was sent on all the same: `full` (the buffer is, because the database is away or slow), "+
+				"`failed` (the database refused them, or the server ended without it), `excess` (too many of one message at once), `unknown` "+
+				"(the database has no such message), `untracked` (forbidden, refused by the contact, or too old).", "tenant", "reason"),
+		lag: s.Gauge("tertulia_engagement_lag_seconds",
+			"How long ago the oldest open or click came that is not stored yet; they are held for some seconds to tell machines by.", "tenant"),
 	}
 }
 

@@ -37,6 +37,7 @@ func writeText(w http.ResponseWriter, status int, text string) {
 
 const (
 	detailUnavailable = "The tenant's database cannot be reached at the moment. Nothing was changed by this request, or it may be repeated safely."
+	detailNoText      = "Something that was sent is no text: leave out zero characters (NUL), and write UTF-8."
 	detailInternal    = "The server failed. The failure has been logged."
 )
 
@@ -46,6 +47,8 @@ func failure(ctx context.Context, err error) (status int, detail string) {
 	switch {
 	case store.IsUnavailable(err), errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return http.StatusServiceUnavailable, detailUnavailable
+	case store.IsNoText(err):
+		return http.StatusUnprocessableEntity, detailNoText
 	}
 	log := logr.FromContextOrDiscard(ctx)
 	if t := tenantOf(ctx); t != nil {

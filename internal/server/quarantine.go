@@ -49,14 +49,15 @@ type releaseTag struct {
 }
 
 type quarantineCampaign struct {
-	Campaign  string           `json:"campaign" doc:"The Campaign's name."`
-	SendKey   string           `json:"send_key" doc:"The send's key."`
-	Cluster   *campaignNumbers `json:"cluster,omitempty" doc:"What the Campaign's status said when the quarantine was opened."`
-	Ledger    *campaignNumbers `json:"ledger,omitempty" doc:"What the ledger says now; absent where it knows no such send."`
-	Differs   bool             `json:"differs" doc:"Whether the cluster knew more than the ledger does."`
-	Due       bool             `json:"due" doc:"Whether it begins or goes on as soon as it may."`
-	WouldSend int64            `json:"would_send" doc:"How many messages leave when it goes on; an estimate where its audience is not frozen."`
-	Held      bool             `json:"held" doc:"Whether it waits for a person's decision."`
+	Campaign   string           `json:"campaign" doc:"The Campaign's name."`
+	SendKey    string           `json:"send_key" doc:"The send's key."`
+	Occurrence string           `json:"occurrence,omitempty" doc:"The local date and time of the occurrence, of a campaign that recurs; absent for the campaign itself, of which the occurrences are made."`
+	Cluster    *campaignNumbers `json:"cluster,omitempty" doc:"What the Campaign's status said when the quarantine was opened."`
+	Ledger     *campaignNumbers `json:"ledger,omitempty" doc:"What the ledger says now; absent where it knows no such send."`
+	Differs    bool             `json:"differs" doc:"Whether the cluster knew more than the ledger does."`
+	Due        bool             `json:"due" doc:"Whether it begins or goes on as soon as it may."`
+	WouldSend  int64            `json:"would_send" doc:"How many messages leave when it goes on; an estimate where its audience is not frozen."`
+	Held       bool             `json:"held" doc:"Whether it waits for a person's decision."`
 }
 
 type campaignNumbers struct {
@@ -179,7 +180,9 @@ func describeQuarantine(q *store.Quarantine) *quarantineDetail {
 }
 
 func describeSend(s store.ComparedSend) quarantineCampaign {
-	c := quarantineCampaign{Campaign: s.Campaign, SendKey: s.SendKey, Differs: s.Differs(), Due: s.Due, WouldSend: s.WouldSend, Held: s.Held}
+	c := quarantineCampaign{
+		Campaign: s.Campaign, SendKey: s.SendKey, Occurrence: s.Occurrence, Differs: s.Differs(), Due: s.Due, WouldSend: s.WouldSend, Held: s.Held,
+	}
 	if k := s.Known; k != nil {
 		c.Cluster = &campaignNumbers{Phase: k.Phase, Planned: k.Planned, Sent: k.Sent, Failed: k.Failed, Ambiguous: k.Ambiguous, Skipped: k.Skipped}
 	}

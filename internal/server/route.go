@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"path"
@@ -18,10 +17,23 @@ func (s *Server) routes(version string) http.Handler {
 	inner := http.NewServeMux()
 	s.registerAPI(inner, version)
 	inner.HandleFunc(importPattern, s.importContacts)
+	inner.HandleFunc(importAccountsPattern, s.importAccounts)
+	inner.HandleFunc(streamPattern, s.streamMentions)
+	inner.HandleFunc(calendarPattern, s.serveCalendar)
 	inner.HandleFunc("GET /u/{token}", s.showUnsubscribe) // GET answers HEAD too
 	inner.HandleFunc("POST /u/{token}", s.unsubscribe)
+	inner.HandleFunc("GET /p/{token}", s.showPreferences)
+	inner.HandleFunc("POST /p/{token}", s.setPreference)
+	inner.HandleFunc("GET /s/{token}", s.showConfirm)
+	inner.HandleFunc("POST /s/{token}", s.confirm)
+	inner.HandleFunc(hookRoute, s.receive)
+	for _, route := range sourceRoutes {
+		inner.HandleFunc(route, s.hear)
+	}
+	inner.HandleFunc(clickRoute, damagedLink)
+	inner.HandleFunc(openRoute, damagedLink)
 
-	return s.guard(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	others := s.guard(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if t, below := s.find(r); t != nil {
 			defer t.requests.Done()
 			s.serveTenant(w, r, t, below, inner)
@@ -29,6 +41,11 @@ func (s *Server) routes(version string) http.Handler {
 		}
 		writeProblem(w, http.StatusNotFound, "No such tenant is served here.")
 	}))
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !s.serveTracked(w, r) {
+			others.ServeHTTP(w, r)
+		}
+	})
 }
 
 // find tells whose request it is: a tenant is meant by its public URL's host, or by /t/<id>. It returns nil for one that
@@ -36,15 +53,10 @@ func (s *Server) routes(version string) http.Handler {
 func (s *Server) find(r *http.Request) (t *tenant, below string) {
 	if rest, ok := strings.CutPrefix(r.URL.EscapedPath(), "/t/"); ok {
 		id, below, _ := strings.Cut(rest, "/")
-		return s.tenants.take(id, ""), "/" + below
+		return s.tenants.take(id), "/" + below
 	}
-	if t := s.tenants.take("", r.Host); t != nil {
+	if t := s.tenants.takeHost(r.Host); t != nil {
 		return t, r.URL.EscapedPath()
-	}
-	if host, _, err := net.SplitHostPort(r.Host); err == nil {
-		if t := s.tenants.take("", host); t != nil {
-			return t, r.URL.EscapedPath()
-		}
 	}
 	return nil, ""
 }
@@ -57,10 +69,14 @@ func tenantOf(ctx context.Context) *tenant {
 	return t
 }
 
-// requestTimeout bounds every request but imports, which have a bound for each batch.
+// requestTimeout bounds every request but imports and streams, which have a bound for each batch.
 const requestTimeout = 30 * time.Second
 
-const importPattern = "POST /v1/imports/contacts"
+// The imports, which take as long as their files are.
+const (
+	importPattern         = "POST /v1/imports/contacts"
+	importAccountsPattern = "POST /v1/imports/accounts"
+)
 
 // serveTenant answers a request below a tenant's base URL.
 func (s *Server) serveTenant(w http.ResponseWriter, r *http.Request, t *tenant, escaped string, inner *http.ServeMux) {
@@ -82,7 +98,7 @@ func (s *Server) serveTenant(w http.ResponseWriter, r *http.Request, t *tenant, 
 	}
 	ctx, span := startSpan(r, t, pattern)
 	defer endSpan(span, w)
-	if pattern != importPattern {
+	if pattern != importPattern && pattern != importAccountsPattern && pattern != streamPattern {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, requestTimeout)
 		defer cancel()
@@ -93,7 +109,7 @@ func (s *Server) serveTenant(w http.ResponseWriter, r *http.Request, t *tenant, 
 // refuse answers a path or a method that is not there, as a problem like every other error.
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, inner *http.ServeMux) {
 	var allowed []string
-	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodDelete} {
+	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodDelete} {
 		probe := r.Clone(r.Context())
 		probe.Method = method
 		if _, pattern := inner.Handler(probe); pattern != "" {

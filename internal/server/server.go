@@ -9,10 +9,14 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync"
 	"time"
 
+	"github.com/danielgtaylor/huma/v2"
 	"github.com/go-logr/logr"
+
+	"github.com/tertulia-crm/tertulia/internal/server/sns"
 )
 
 // Options tell what a server serves. Log may be its zero value.
@@ -33,7 +37,13 @@ type Options struct {
 	Grace time.Duration
 	// Metrics are counted into. Default: metrics that nobody collects.
 	Metrics *Metrics
-	Log     logr.Logger
+	// ListenNetworks are networks that are not public and that sources may lead to. Default: none.
+	ListenNetworks []netip.Prefix
+	// StreamCheck is how often it is looked whether the token of an open stream still holds. Default: a minute.
+	StreamCheck time.Duration
+	// SNS tells how Amazon's notification service is reached, whose certificates sign what SES reports.
+	SNS sns.Options
+	Log logr.Logger
 }
 
 // Server answers for all tenants of its directories.
@@ -42,11 +52,13 @@ type Server struct {
 	tenants *tenants
 	metrics *Metrics
 	handler http.Handler
+	// filters are those of the stream of mentions.
+	filters []*huma.Param
 	// stopping ends when the server is told to stop: long requests finish what they have begun and end.
 	stopping context.Context
 	stop     context.CancelCauseFunc
 
-	stallTimeout, drainDelay, grace time.Duration
+	stallTimeout, drainDelay, grace, streamCheck time.Duration
 }
 
 // errStopping is why a long request ends early.
@@ -63,12 +75,17 @@ const (
 
 // New makes a server. It serves after Run or, for tests, through Handler while Discover is called.
 func New(o Options) *Server {
-	s := &Server{log: o.Log, metrics: o.Metrics, stallTimeout: o.StallTimeout, drainDelay: o.DrainDelay, grace: o.Grace}
+	s := &Server{
+		log: o.Log, metrics: o.Metrics, stallTimeout: o.StallTimeout, drainDelay: o.DrainDelay, grace: o.Grace, streamCheck: o.StreamCheck,
+	}
 	if s.grace == 0 {
 		s.grace = 25 * time.Second
 	}
 	if s.stallTimeout == 0 {
 		s.stallTimeout = 2 * time.Minute
+	}
+	if s.streamCheck == 0 {
+		s.streamCheck = time.Minute
 	}
 	if s.metrics == nil {
 		s.metrics = NewMetrics()
@@ -101,10 +118,11 @@ func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 	background, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	var work sync.WaitGroup
 	work.Go(func() { s.tenants.run(background) })
+	var told time.Time // to stop
 	defer func() {
 		cancel()
 		work.Wait()
-		s.tenants.close()
+		s.tenants.close(max(leastFlush, s.grace-time.Since(told)))
 	}()
 	web := &http.Server{
 		Handler: s.handler, ReadHeaderTimeout: readHeaderTimeout, ReadTimeout: readTimeout, WriteTimeout: writeTimeout,
@@ -117,6 +135,7 @@ func (s *Server) Run(ctx context.Context, listener net.Listener) error {
 	case err := <-failed:
 		return fmt.Errorf("serve HTTP: %w", err)
 	case <-ctx.Done():
+		told = time.Now()
 	}
 	return s.shutdown(web, failed)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,9 +14,14 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"golang.org/x/time/rate"
 
 	"github.com/tertulia-crm/tertulia/internal/credentials"
 	"github.com/tertulia-crm/tertulia/internal/health"
+	"github.com/tertulia-crm/tertulia/internal/listen/networks"
+	"github.com/tertulia-crm/tertulia/internal/render"
+	"github.com/tertulia-crm/tertulia/internal/server/sns"
+	"github.com/tertulia-crm/tertulia/internal/server/tracking"
 	"github.com/tertulia-crm/tertulia/internal/store"
 )
 
@@ -25,6 +31,8 @@ const (
 	queryTimeout = 5 * time.Second
 	// maxImports is how many imports of a tenant run or wait at a time; each holds a connection.
 	maxImports = 3
+	// maxLooks is how many questions about segments that cost much are answered at a time for a tenant.
+	maxLooks = 2
 )
 
 // tenant is one that is being served.
@@ -34,12 +42,23 @@ type tenant struct {
 	ctx      context.Context // ends when the tenant is closed
 	cancel   context.CancelFunc
 	imports  chan struct{} // one for each import that runs
+	tests    *rate.Limiter // of the messages that authors try
+	looks    chan struct{} // one for each costly question about segments
+	watch    *mentionWatch // of what comes in, for streams
 	requests sync.WaitGroup
 
-	host  string                 // of the public URL, where it has no path; guarded by tenants.mu
-	key   atomic.Pointer[[]byte] // of links
-	stale atomic.Bool            // people or events changed since the segments were last asked for
-	busy  atomic.Bool            // a background query runs
+	hooks    *hooks
+	sources  *sources
+	recorder *tracking.Recorder
+	links    *tracking.Links
+	visitors *tracking.Visitors
+	meters   *trackMeters
+	// endTracking stores what is left, when the last request is done.
+	endTracking func(within time.Duration)
+
+	host string                        // of the public URL, where it has no path; guarded by tenants.mu
+	key  atomic.Pointer[[]byte]        // of links
+	sign atomic.Pointer[render.Signer] // by that key
 
 	credentials credentials.Tenant // in use; of the scanning goroutine
 	checked     time.Time          // when the database was last asked whether it can be used; of the scanning goroutine
@@ -55,10 +74,13 @@ type tenants struct {
 	process     store.Process // this one, as it is told in each database
 	began       time.Time
 	metrics     *Metrics
+	sns         sns.Options
+	outside     networks.Outside // of sources that are written to
 	watch       health.Watch
 	health      *health.Tenants
 	mu          sync.RWMutex
 	byID        map[string]*tenant
+	byHost      map[string]*tenant    // in lower case
 	byDir       map[string]*directory // of the scanning goroutine
 	absent      map[string]bool       // roots that are not there; of the scanning goroutine
 	work        sync.WaitGroup
@@ -78,9 +100,10 @@ func newTenants(o Options, metrics *Metrics) *tenants {
 		host = "server"
 	}
 	return &tenants{
-		roots: o.Roots, dirs: o.Dirs, log: o.Log, metrics: metrics, health: health.NewTenants(o.Dirs), began: time.Now(),
+		roots: o.Roots, dirs: o.Dirs, log: o.Log, metrics: metrics, sns: o.SNS,
+		outside: networks.NewOutside(o.ListenNetworks, o.Version), health: health.NewTenants(o.Dirs), began: time.Now(),
 		process: store.Process{ID: health.ProcessID(host), Kind: store.ServerProcess, Version: o.Version},
-		byID:    map[string]*tenant{}, byDir: map[string]*directory{}, absent: map[string]bool{},
+		byID:    map[string]*tenant{}, byHost: map[string]*tenant{}, byDir: map[string]*directory{}, absent: map[string]bool{},
 	}
 }
 
@@ -90,22 +113,42 @@ func (ts *tenants) get(id string) *tenant {
 	return ts.byID[id]
 }
 
-// take finds a tenant by its id or by its host, for a request, which must tell when it is done.
-func (ts *tenants) take(id, host string) *tenant {
+// take finds a tenant by its id, for a request, which must tell when it is done.
+func (ts *tenants) take(id string) *tenant {
 	ts.mu.RLock()
 	defer ts.mu.RUnlock()
-	t := ts.byID[id]
-	if t == nil && host != "" {
-		for _, other := range ts.byID {
-			if other.host != "" && strings.EqualFold(other.host, host) {
-				t = other
-			}
-		}
+	return taken(ts.byID[id])
+}
+
+// takeHost finds a tenant by the host of its public URL, with a port or without.
+func (ts *tenants) takeHost(host string) *tenant {
+	host = strings.ToLower(host)
+	ts.mu.RLock()
+	defer ts.mu.RUnlock()
+	if t := ts.byHost[host]; t != nil {
+		return taken(t)
 	}
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		return taken(ts.byHost[name])
+	}
+	return nil
+}
+
+func taken(t *tenant) *tenant {
 	if t != nil {
 		t.requests.Add(1)
 	}
 	return t
+}
+
+// index finds tenants by their hosts. It is called with the lock held, after a change.
+func (ts *tenants) index() {
+	clear(ts.byHost)
+	for _, t := range ts.byID {
+		if t.host != "" {
+			ts.byHost[strings.ToLower(t.host)] = t
+		}
+	}
 }
 
 func (ts *tenants) all() []*tenant {
@@ -166,11 +209,11 @@ func (ts *tenants) scan(ctx context.Context) {
 		switch {
 		case !ok:
 			ts.log.Info("Closing tenant", "tenant", t.id)
-			ts.remove(t)
+			ts.remove(t, lastFlush)
 			ts.health.Gone(t.dir)
 		case w.Digest != t.credentials.Digest && !ts.change(t, w):
 			ts.log.Info("Opening the tenant anew", "tenant", t.id)
-			ts.remove(t)
+			ts.remove(t, lastFlush)
 		}
 	}
 	for id, w := range wanted {
@@ -179,7 +222,6 @@ func (ts *tenants) scan(ctx context.Context) {
 		}
 	}
 	for _, t := range ts.all() {
-		ts.attend(t)
 		ts.check(t, now)
 	}
 	ts.health.Looked(trouble)
@@ -252,9 +294,13 @@ func (ts *tenants) read(dir string, now time.Time) (credentials.Tenant, bool) {
 	return t, true
 }
 
+// idleInTransaction ends a transaction that a server has left alone for so long, because it was stopped: sources, streams and sweeps wait for
+// its locks.
+const idleInTransaction = 30 * time.Second
+
 func (ts *tenants) open(ctx context.Context, c found) {
 	db, err := store.Open(ctx, c.DatabaseURL, store.Options{
-		ApplicationName: "tertulia-server", Observe: ts.metrics.database.Observer(c.ID),
+		ApplicationName: "tertulia-server", Observe: ts.metrics.database.Observer(c.ID), IdleInTransaction: idleInTransaction,
 	})
 	if err != nil {
 		ts.log.Error(err, "Cannot open tenant", "tenant", c.ID)
@@ -262,10 +308,15 @@ func (ts *tenants) open(ctx context.Context, c found) {
 	}
 	t := &tenant{
 		id: c.ID, dir: c.dir, host: credentials.HostOf(c.PublicURL), db: db, credentials: c.Tenant, imports: make(chan struct{}, maxImports),
+		tests: newTestLimit(), looks: make(chan struct{}, maxLooks), hooks: newHooks(ts.sns),
+		sources: newSources(ts.outside, sentimentWatch(ts.metrics.sentiment, c.ID)),
 	}
 	t.ctx, t.cancel = context.WithCancel(context.Background())
+	t.watch = &mentionWatch{db: db}
+	ts.track(t)
 	ts.mu.Lock()
 	ts.byID[c.ID] = t
+	ts.index()
 	ts.mu.Unlock()
 	ts.log.Info("Serving tenant", "tenant", c.ID)
 }
@@ -284,40 +335,23 @@ func (ts *tenants) change(t *tenant, w found) bool {
 	ts.mu.Lock()
 	defer ts.mu.Unlock()
 	t.host, t.credentials, t.checked = credentials.HostOf(w.PublicURL), w.Tenant, time.Time{}
+	ts.index()
 	return true
 }
 
 // remove stops serving a tenant. Requests that use its database finish first.
-func (ts *tenants) remove(t *tenant) {
+func (ts *tenants) remove(t *tenant, flush time.Duration) {
 	ts.mu.Lock()
 	delete(ts.byID, t.id)
+	ts.index()
 	ts.mu.Unlock()
 	t.cancel()
 	ts.metrics.Forget(t.id)
 	ts.work.Go(func() {
 		t.requests.Wait()
+		t.endTracking(flush)
 		t.db.Close()
 	})
-}
-
-// attend asks for the evaluation of a tenant's segments after changes, at most once a second however many requests made
-// them.
-func (ts *tenants) attend(t *tenant) {
-	if !t.stale.Load() || !t.busy.CompareAndSwap(false, true) {
-		return
-	}
-	ts.work.Go(func() {
-		defer t.busy.Store(false)
-		ctx, cancel := context.WithTimeout(t.ctx, queryTimeout)
-		defer cancel()
-		t.askRefresh(ctx)
-	})
-}
-
-func (t *tenant) askRefresh(ctx context.Context) {
-	if t.stale.Swap(false) && t.db.AskSegmentRefresh(ctx) != nil {
-		t.stale.Store(true) // asked again with the next scan
-	}
 }
 
 // linkKey returns the key of links; it never changes, so that it is read once.
@@ -333,14 +367,13 @@ func (t *tenant) linkKey(ctx context.Context) ([]byte, error) {
 	return key, nil
 }
 
-// close ends all tenants.
-func (ts *tenants) close() {
+// close ends all tenants, of which each may take so long to store what is left.
+func (ts *tenants) close(flush time.Duration) {
 	ctx, cancel := context.WithTimeout(context.Background(), queryTimeout)
 	defer cancel()
 	for _, t := range ts.all() {
-		t.askRefresh(ctx)
 		ts.sayGoodbye(ctx, t)
-		ts.remove(t)
+		ts.remove(t, flush)
 	}
 	ts.work.Wait()
 }

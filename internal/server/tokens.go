@@ -18,7 +18,7 @@ const adminToken = "admin"
 type createTokenInput struct {
 	Body struct {
 		Name      string     `json:"name" maxLength:"63" pattern:"^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$" doc:"What the token is for." example:"shop"`
-		Scopes    []string   `json:"scopes" minItems:"1" doc:"What it may do." enum:"admin,contacts:read,contacts:write,events:write,imports:write"`
+		Scopes    []string   `json:"scopes" minItems:"1" doc:"What it may do." enum:"admin,agents:represent,calendar:read,contacts:read,contacts:write,conversations:read,conversations:write,events:write,imports:write,mentions:read,mentions:write,monitors:read,monitors:write,previews:read,rules:read,rules:write,segments:read,subscriptions:write,suppressions:write,tests:send"`
 		ExpiresAt *time.Time `json:"expires_at,omitempty" doc:"When the token ends. Default: never."`
 	}
 }
@@ -60,8 +60,8 @@ func (s *Server) registerTokens(api huma.API) {
 }
 
 func createToken(ctx context.Context, in *createTokenInput) (*tokenOutput, error) {
-	if in.Body.ExpiresAt != nil && in.Body.ExpiresAt.Before(time.Now()) {
-		return nil, huma.Error422UnprocessableEntity("expires_at lies in the past.")
+	if err := checkExpiry(in.Body.ExpiresAt); err != nil {
+		return nil, err
 	}
 	if in.Body.Name == adminToken {
 		return nil, huma.Error409Conflict("The token admin belongs to the operator: choose another name.")

@@ -9,6 +9,7 @@ import (
 
 // attributePlan is what separates the columns that are there from those that are wanted.
 type attributePlan struct {
+	of         RecordType
 	retype     []retyping      // the column is set aside with what it holds, and a new one made
 	add        []crm.Attribute // columns to make
 	constrain  []crm.Attribute // enumerations to replace: no value of a row may lie outside
@@ -51,7 +52,7 @@ func planAttributes(wanted []crm.Attribute, present []column) attributePlan {
 		}
 		p.planEnum(a, c)
 		p.planIndex(a, c)
-		if !c.Declared || c.Indexed != a.Indexed || c.Personal != a.Personal || !sameEnum(c.Enum, a.Enum) {
+		if !c.Declared || c.Indexed != a.Indexed || c.Personal != a.Personal || c.Role != a.Role || !sameEnum(c.Enum, a.Enum) {
 			p.record = append(p.record, a)
 		}
 	}

@@ -42,9 +42,12 @@ type Consent struct {
 	ByContact  bool // decided by the person themself
 	Source     string
 	RecordedAt time.Time
+	// How, in answer to which text and when it was given; empty where that is not known.
+	Method, TextVersion string
+	GivenAt             *time.Time
 }
 
-// LoadContact reads a contact by its public id, a UUID. It returns ErrNotFound for an unknown one.
+// LoadContact reads a contact by its public id, a UUID, or by that of one that was merged into it. It returns ErrNotFound for an unknown one.
 func (db *DB) LoadContact(ctx context.Context, publicID string, attributes []crm.Attribute) (Contact, error) {
 	var c Contact
 	err := pgx.BeginTxFunc(ctx, db.Pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead, AccessMode: pgx.ReadOnly}, func(tx pgx.Tx) (err error) {
@@ -56,8 +59,8 @@ func (db *DB) LoadContact(ctx context.Context, publicID string, attributes []crm
 		if err != nil {
 			return err
 		}
-		c.Consents, err = collect[Consent](ctx, tx, `select purpose, granted, by_contact, source, recorded_at
-			from consent where contact_id = $1 order by purpose`, c.ID)
+		c.Consents, err = collect[Consent](ctx, tx, `select purpose, granted, by_contact, source, recorded_at,
+			coalesce(method, ''), coalesce(text_version, ''), given_at from consent where contact_id = $1 order by purpose`, c.ID)
 		if err != nil {
 			return err
 		}
@@ -87,7 +90,8 @@ func collect[T any](ctx context.Context, tx pgx.Tx, query string, id int64) ([]T
 func loadContactRow(ctx context.Context, tx pgx.Tx, publicID string, attributes []crm.Attribute, c *Contact) error {
 	var row map[string]json.RawMessage
 	err := tx.QueryRow(ctx, `select id, public_id::text, coalesce(locale, ''), coalesce(time_zone, ''), tags, created_at, updated_at, to_jsonb(contact)
-		from contact where public_id = $1::text::uuid`, publicID).
+		from contact where id = (select id from contact where public_id = $1::text::uuid
+			union select contact_id from contact_record where public_id = $1::text::uuid)`, publicID).
 		Scan(&c.ID, &c.PublicID, &c.Locale, &c.TimeZone, &c.Tags, &c.CreatedAt, &c.UpdatedAt, &row)
 	if errors.Is(err, pgx.ErrNoRows) || hasCode(err, "22P02") {
 		return ErrNotFound

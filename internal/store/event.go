@@ -36,6 +36,9 @@ const (
 
 // PutEvents takes events in one transaction. An event that was taken before is a duplicate, whatever else it says now.
 func (db *DB) PutEvents(ctx context.Context, events []Event) ([]EventOutcome, error) {
+	if err := db.noteHistory(ctx, events); err != nil {
+		return nil, err
+	}
 	var outcomes []EventOutcome
 	err := retryConflicts(func() error {
 		return db.InTx(ctx, func(tx pgx.Tx) (err error) {
@@ -92,11 +95,14 @@ func resolveOwners(ctx context.Context, tx pgx.Tx, events []Event, outcomes []Ev
 				(select min(l.contact_id) from identifier_link l where l.identifier_id = i.id having count(*) = 1))
 			end
 		from unnest($1::text[], $2::text[], $3::text[]) with ordinality k(type, value, contact, ord)
-		left join contact c on c.public_id = k.contact::uuid
+		left join lateral (
+			select id from contact where public_id = k.contact::uuid
+			union select contact_id from contact_record where public_id = k.contact::uuid) c on true
 		cross join lateral (
 			select id from identifier where k.contact is null and type = k.type and value = k.value
 			union all
-			(select identifier_id from identifier_link where contact_id = c.id order by verified desc, linked_at, identifier_id limit 1)
+			(select l.identifier_id from identifier_link l join identifier o on o.id = l.identifier_id where l.contact_id = c.id
+				order by l.verified desc, o.type like 'external:%' desc, l.linked_at, l.identifier_id limit 1)
 		) i`,
 		types, values, contacts)
 	if err != nil {

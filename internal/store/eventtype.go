@@ -50,7 +50,7 @@ func (db *DB) sleep(ctx context.Context, statement, name string) error {
 // declares and the event types in force, suspended ones included.
 func (db *DB) LoadSchema(ctx context.Context) (crm.Schema, error) {
 	var schema crm.Schema
-	rows, err := db.Pool.Query(ctx, `select name, type, enum, indexed, personal from attribute
+	rows, err := db.Pool.Query(ctx, `select name, type, enum, indexed, personal, role from attribute
 		where record_type = 'contact' and declared order by name`)
 	if err != nil {
 		return crm.Schema{}, fmt.Errorf("read the attributes: %w", err)

@@ -28,6 +28,12 @@ type OpenSend struct {
 	Facts             campaign.Facts
 	// Traceparent is the span in which the send was declared; "" where nobody recorded one.
 	Traceparent string
+	Timing      campaign.Timing
+	Occurrence  string // "" of a campaign that is sent once
+	// Undecided is true for a send that is out to a test share and has no winner yet.
+	Undecided bool
+	// Publishes says that it is a publication, which has no audience.
+	Publishes bool
 }
 
 // OpenSends lists the sends that are not at their end, and those Completed that have open rows again because an outcome
@@ -37,10 +43,13 @@ func (db *DB) OpenSends(ctx context.Context) ([]OpenSend, error) {
 		select s.id, s.send_key, s.campaign, s.state, coalesce(s.message, ''), s.segments || s.exclude,
 			(select max(g.changed_at) from segment g where g.name = any (s.segments || s.exclude)),
 			s.starts_at, s.deadline, not `+sendUnstopped+`, s.max_recipients,
-			exists (select from send_chunk c where c.send_id = s.id and c.open), coalesce(s.traceparent, '')
+			exists (select from send_chunk c where c.send_id = s.id and c.open), coalesce(s.traceparent, ''),
+			s.timing, s.occurrence, coalesce(s.ends_at, '0001-01-01Z'), s.rolling, s.test is not null and s.winner is null and s.state = 'Sending',
+			s.occurrence <> '' and exists (select from send e where e.send_key = s.send_key and e.occurrence <> '' and e.id < s.id
+				and e.state in ('Scheduled', 'Freezing', 'Sending', 'Held')), s.publication is not null
 		from send s cross join tenant
-		where s.state in ('Scheduled', 'Freezing', 'Sending', 'Held')
-			or (s.state = 'Completed' and s.id in (select send_id from send_chunk where open))
+		where s.cron is null and (s.state in ('Scheduled', 'Freezing', 'Sending', 'Held')
+			or s.state = 'Completed' and s.id in (select send_id from send_chunk where open))
 		order by s.starts_at, s.id`)
 	if err != nil {
 		return nil, fmt.Errorf("read the open sends: %w", err)
@@ -50,7 +59,11 @@ func (db *DB) OpenSends(ctx context.Context) ([]OpenSend, error) {
 		var changed *time.Time
 		var open bool
 		err := row.Scan(&s.ID, &s.SendKey, &s.Campaign, &s.State, &s.Message, &s.Segments, &changed,
-			&s.Facts.StartsAt, &s.Facts.Deadline, &s.Facts.Stopped, &s.Facts.MaxRecipients, &open, &s.Traceparent)
+			&s.Facts.StartsAt, &s.Facts.Deadline, &s.Facts.Stopped, &s.Facts.MaxRecipients, &open, &s.Traceparent,
+			&s.Timing, &s.Occurrence, &s.Facts.EndsAt, &s.Facts.Rolling, &s.Undecided, &s.Facts.Waits, &s.Publishes)
+		if s.Facts.EndsAt.Year() == 1 {
+			s.Facts.EndsAt = time.Time{}
+		}
 		s.SegmentsChangedAt = valueOf(changed)
 		if open {
 			s.Facts.Open = 1 // at least; deciding needs no more
@@ -83,57 +96,6 @@ func (db *DB) MoveSend(ctx context.Context, s OpenSend, to campaign.State, messa
 	}
 	return moved, nil
 }
-
-// WithSendLock runs f while no other worker does anything under the lock of the same send, and tells whether it ran:
-// it does not when somebody else holds the lock. The lock lasts as long as a transaction, which beat keeps from being
-// idle: a worker that is stopped or cut off loses it after Options.IdleInTransaction, and who hears nothing from the
-// database for three beats, or five seconds, gives it up.
-func (db *DB) WithSendLock(ctx context.Context, sendID int64, beat time.Duration, f func(context.Context) error) (ran bool, err error) {
-	var result error
-	ctx, giveUp := context.WithCancelCause(ctx)
-	defer giveUp(nil)
-	// It runs while a statement of the lock's own connection does.
-	patience := max(3*beat, leastPatience)
-	silence := time.AfterFunc(patience, func() { giveUp(errSilent) })
-	defer silence.Stop()
-	err = db.InTx(ctx, func(tx pgx.Tx) error {
-		if err := tx.QueryRow(ctx, "select pg_try_advisory_xact_lock(hashtextextended('send/' || $1::bigint, 0))", sendID).Scan(&ran); err != nil || !ran {
-			return err
-		}
-		silence.Stop()
-		ctx, cancel := context.WithCancel(ctx)
-		defer cancel()
-		done := make(chan error, 1)
-		go func() { done <- f(ctx) }()
-		ticker := time.NewTicker(beat)
-		defer ticker.Stop()
-		for {
-			select {
-			case result = <-done:
-				silence.Reset(patience) // for the commit
-				return nil
-			case <-ticker.C:
-				silence.Reset(patience)
-				if _, err := tx.Exec(ctx, "select 1"); err != nil {
-					cancel()
-					result = <-done
-					return err
-				}
-				silence.Stop()
-			}
-		}
-	})
-	if err != nil {
-		return ran, fmt.Errorf("hold the lock of send %d: %w", sendID, errors.Join(result, err))
-	}
-	return ran, result
-}
-
-// leastPatience is how long a database may take to answer, however short a beat is.
-const leastPatience = 5 * time.Second
-
-// errSilent says why a lock was given up.
-var errSilent = errors.New("the database does not answer")
 
 // SegmentNotReadyError says that an audience cannot be frozen because a segment of it has no membership to rely on. A
 // missing exclusion counts as much as a missing audience: without it the wrong people would be written to.
@@ -170,7 +132,7 @@ func (db *DB) FreezeSend(ctx context.Context, s OpenSend, now time.Time) (campai
 	next := s.State
 	// One snapshot for counting and inserting; evaluations of segments that commit meanwhile come too late.
 	err := pgx.BeginTxFunc(ctx, db.Pool, pgx.TxOptions{IsoLevel: pgx.RepeatableRead}, func(tx pgx.Tx) error {
-		facts, variants, err := lockFreezing(ctx, tx, s)
+		facts, f, err := lockFreezing(ctx, tx, s)
 		if errors.Is(err, ErrNotFound) {
 			return nil
 		}
@@ -180,9 +142,9 @@ func (db *DB) FreezeSend(ctx context.Context, s OpenSend, now time.Time) (campai
 		if facts.Audience, err = gatherAudience(ctx, tx, s.ID); err != nil {
 			return err
 		}
-		if next = campaign.Next(campaign.Freezing, facts, now); next == campaign.Completed {
+		if next = campaign.Next(campaign.Freezing, facts, now); next == campaign.Completed || next == campaign.Sending {
 			// The audience is within its bound; how many rows are open is known once they are written.
-			if facts.Open, err = insertLedger(ctx, tx, s, variants); err != nil {
+			if facts.Open, err = insertLedger(ctx, tx, f, now); err != nil {
 				return err
 			}
 			next = campaign.Next(campaign.Freezing, facts, now)
@@ -201,16 +163,28 @@ func (db *DB) FreezeSend(ctx context.Context, s OpenSend, now time.Time) (campai
 
 // lockFreezing locks a send that is Freezing and reads what its campaign says by now. It returns ErrNotFound for one in
 // another state, and for one whose segments are not those that have been evaluated.
-func lockFreezing(ctx context.Context, tx pgx.Tx, s OpenSend) (facts campaign.Facts, variants []SendVariant, err error) {
+func lockFreezing(ctx context.Context, tx pgx.Tx, s OpenSend) (facts campaign.Facts, f freezing, err error) {
 	facts.Counted = true
+	f.SendID = s.ID
+	var ends *time.Time
 	err = tx.QueryRow(ctx, `
-		select s.starts_at, s.deadline, not `+sendUnstopped+`, s.max_recipients, s.variants
+		select s.starts_at, s.deadline, s.ends_at, not `+sendUnstopped+`, s.max_recipients, s.rolling,
+			s.send_key, s.occurrence, s.purpose, s.variants, s.hold_out, s.test, s.timing
 		from send s cross join tenant where s.id = $1 and s.state = 'Freezing' and s.segments || s.exclude = $2 for update of s`, s.ID, s.Segments).
-		Scan(&facts.StartsAt, &facts.Deadline, &facts.Stopped, &facts.MaxRecipients, &variants)
+		Scan(&facts.StartsAt, &facts.Deadline, &ends, &facts.Stopped, &facts.MaxRecipients, &facts.Rolling,
+			&f.SendKey, &f.Occurrence, &f.Purpose, &f.Variants, &f.HoldOut, &f.Test, &f.Timing)
 	if errors.Is(err, pgx.ErrNoRows) {
-		return facts, nil, ErrNotFound
+		return facts, f, ErrNotFound
 	}
-	return facts, variants, err
+	if err != nil {
+		return facts, f, err
+	}
+	facts.EndsAt = valueOf(ends)
+	f.Terms, err = loadTerms(ctx, tx, f.Purpose)
+	if f.Terms.MaxAudience > 0 {
+		facts.MaxRecipients = min(facts.MaxRecipients, f.Terms.MaxAudience)
+	}
+	return facts, f, err
 }
 
 // gatherAudience takes the audience of a send from its segments and counts it.
@@ -225,6 +199,9 @@ func gatherAudience(ctx context.Context, tx pgx.Tx, sendID int64) (int64, error)
 	}
 	if !errors.Is(err, pgx.ErrNoRows) {
 		return 0, err
+	}
+	if _, err := tx.Exec(ctx, freezeSettings); err != nil {
+		return 0, fmt.Errorf("set up the planner: %w", err)
 	}
 	// The audience stands in a table of the transaction's own, so that the planner knows how large it is: an estimate
 	// that is wrong by far makes the joins of the next statement take the square of the time.
@@ -241,78 +218,18 @@ func gatherAudience(ctx context.Context, tx pgx.Tx, sendID int64) (int64, error)
 	return tag.RowsAffected(), nil
 }
 
-// insertLedger writes a send's rows, chunks and tallies, and returns how many recipients are pending. A row holds the
-// keyed hash of the address only where it is pending: a contact without consent must not keep somebody with the same
-// address from getting the message.
-func insertLedger(ctx context.Context, tx pgx.Tx, s OpenSend, variants []SendVariant) (pending int64, err error) {
-	err = tx.QueryRow(ctx, `
-		with address as (
-			select distinct on (il.contact_id) il.contact_id, i.value
-			from frozen_audience a join identifier_link il on il.contact_id = a.contact_id join identifier i on i.id = il.identifier_id
-			where i.type = 'email' order by il.contact_id, il.verified desc, il.linked_at, i.id
-		), hashed as materialized (
-			select contact_id, keyed_hash(key, value) hash from address cross join secret_key where purpose = 'address'
-		), judged as (
-			select a.contact_id, h.hash, case
-				when not coalesce(k.granted, false) or r.address_hash is not null then 'NoConsent'
-				when h.hash is null then 'NoAddress'
-				when x.address_hash is not null then 'Suppressed' end reason
-			from frozen_audience a
-			left join consent k on k.contact_id = a.contact_id and k.purpose = (select purpose from send where id = $1)
-			left join hashed h on h.contact_id = a.contact_id
-			left join refusal r on r.address_hash = h.hash and r.purpose = (select purpose from send where id = $1)
-			left join suppression x on x.address_hash = h.hash
-		), ranked as (
-			select contact_id, hash, reason, row_number() over (partition by hash, reason is null order by contact_id) place from judged
-		), numbered as (
-			select row_number() over (order by contact_id) seq, contact_id, hash,
-				case when reason is null and place > 1 then 'DuplicateAddress' else reason end reason
-			from ranked
-		), row as (
-			insert into ledger (send_id, seq, contact_id, address_hash, variant, state, reason, settled_at)
-			select $1, seq, contact_id, case when reason is null then hash end,
-				case when cardinality($2::bigint[]) > 1 then width_bucket(`+drawSQL+`, $2::bigint[]) else 0 end,
-				case when reason is null then 'pending' else 'skipped' end, reason, case when reason is not null then now() end
-			from numbered
-			returning seq, state, reason
-		), chunk as (
-			insert into send_chunk (send_id, chunk, first_seq, last_seq, open)
-			select $1, (seq - 1) / $4, min(seq), max(seq), bool_or(state = 'pending') from row group by (seq - 1) / $4
-		), tally as (
-			insert into send_tally (send_id, chunk, outcome, n)
-			select $1, (seq - 1) / $4, 'planned', count(*) from row group by (seq - 1) / $4
-			union all
-			select $1, (seq - 1) / $4, $5 || reason, count(*) from row where state = 'skipped' group by (seq - 1) / $4, reason
-		)
-		select count(*) from row where state = 'pending'`,
-		s.ID, campaign.VariantBounds(weights(variants)), s.SendKey, int64(chunkRows), skippedOutcome).Scan(&pending)
-	if err != nil {
-		return 0, fmt.Errorf("write the ledger: %w", err)
-	}
-	return pending, nil
-}
-
-// drawSQL is campaign.Draw in SQL, for the send key $3.
-const drawSQL = `('x' || encode(substring(sha256(convert_to($3 || '/' || contact_id, 'UTF8')) from 1 for 4), 'hex'))::bit(32)::bigint`
-
-func weights(variants []SendVariant) []int {
-	w := make([]int, len(variants))
-	for i, v := range variants {
-		w[i] = v.Weight
-	}
-	return w
-}
-
 func recordFreeze(ctx context.Context, tx pgx.Tx, s OpenSend, facts campaign.Facts, next campaign.State) error {
 	message := ""
 	if next == campaign.Held {
-		message = fmt.Sprintf("The audience holds %d contacts and maxRecipients is %d: raise the bound or narrow the audience.",
+		message = fmt.Sprintf("The audience holds %d contacts, and maxRecipients or a SendPolicy allows %d: raise the bound or narrow the audience.",
 			facts.Audience, facts.MaxRecipients)
 	}
 	_, err := tx.Exec(ctx, `
 		update send set state = $2, message = nullif($3, ''), audience = $4,
 			frozen_at = case when $2 in ('Sending', 'Completed') then now() end,
-			finished_at = case when $2 = 'Completed' then now() end
+			finished_at = case when $2 = 'Completed' then now() end,
+			basis = case when rolling and $2 = 'Sending' then jsonb_build_object('digests',
+				(select jsonb_object_agg(g.name, g.digest) from segment g where g.name = any (segments || exclude))) end
 		where id = $1`, s.ID, next, message, facts.Audience)
 	if err != nil {
 		return fmt.Errorf("record the freeze: %w", err)

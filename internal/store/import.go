@@ -48,17 +48,28 @@ func (db *DB) PutContacts(ctx context.Context, source string, columns ContactCol
 // transact runs a function in a transaction.
 type transact func(ctx context.Context, f func(pgx.Tx) error) error
 
-// write applies rows in a transaction. Where the database refuses a value that every check before let pass, the rows
-// are halved until the row that holds it stands alone and is rejected.
+// write applies rows in a transaction.
 func (w *contactWriter) write(ctx context.Context, in transact, rows []ContactRow) (ContactsResult, error) {
-	var p *plan
-	err := in(ctx, func(tx pgx.Tx) (err error) {
-		p, err = w.apply(ctx, tx, rows)
-		return err
-	})
-	if err == nil {
+	return writeRows(rows, func(rows []ContactRow) (ContactsResult, error) {
+		var p *plan
+		err := in(ctx, func(tx pgx.Tx) (err error) {
+			p, err = w.apply(ctx, tx, rows)
+			return err
+		})
+		if err != nil {
+			return ContactsResult{}, err
+		}
 		w.seen.add(p)
 		return ContactsResult{Outcomes: p.outcomes, Contacts: p.contacts, Reasons: p.reasons}, nil
+	})
+}
+
+// writeRows applies rows. Where the database refuses a value that every check before let pass, the rows
+// are halved until the row that holds it stands alone and is rejected.
+func writeRows[R any](rows []R, apply func([]R) (ContactsResult, error)) (ContactsResult, error) {
+	result, err := apply(rows)
+	if err == nil {
+		return result, nil
 	}
 	refusal, ok := refusedValue(err)
 	if !ok {
@@ -68,11 +79,11 @@ func (w *contactWriter) write(ctx context.Context, in transact, rows []ContactRo
 		return ContactsResult{Outcomes: []RowOutcome{Rejected}, Contacts: []int64{0}, Reasons: map[int]string{0: refusal}}, nil
 	}
 	half := len(rows) / 2
-	first, err := w.write(ctx, in, rows[:half])
+	first, err := writeRows(rows[:half], apply)
 	if err != nil {
 		return ContactsResult{}, err
 	}
-	second, err := w.write(ctx, in, rows[half:])
+	second, err := writeRows(rows[half:], apply)
 	if err != nil {
 		return ContactsResult{}, err
 	}
@@ -113,7 +124,6 @@ type ContactImport struct {
 	writer  *contactWriter
 	options ImportOptions
 	conn    *pgxpool.Conn
-	changed bool
 }
 
 // ImportOptions tell how an import behaves. The zero value works.
@@ -135,6 +145,10 @@ const (
 
 // NewContactImport prepares an import; nothing is asked of the database before the first batch.
 func (db *DB) NewContactImport(source string, columns ContactColumns, o ImportOptions) *ContactImport {
+	return &ContactImport{db: db, writer: newContactWriter(source, columns, &seen{}), options: o.withDefaults()}
+}
+
+func (o ImportOptions) withDefaults() ImportOptions {
 	if o.Patience == 0 {
 		o.Patience = 2 * time.Minute
 	}
@@ -144,19 +158,33 @@ func (db *DB) NewContactImport(source string, columns ContactColumns, o ImportOp
 	if o.Retrying == nil {
 		o.Retrying = func() {}
 	}
-	return &ContactImport{db: db, writer: newContactWriter(source, columns, &seen{}), options: o}
+	return o
 }
 
 // Apply writes a batch in one transaction. While the database is away it is tried again: a batch whose commit was
 // lost on the way changes nothing when it is repeated, only its rows then count as unchanged.
 func (im *ContactImport) Apply(ctx context.Context, rows []ContactRow) (ContactsResult, error) {
-	attempt := func() (ContactsResult, error) {
+	result, err := im.options.persist(ctx, func() (ContactsResult, error) {
 		result, err := im.applyOnce(ctx, rows)
+		if IsUnavailable(err) {
+			im.drop()
+		}
+		return result, err
+	})
+	if err != nil {
+		return ContactsResult{}, fmt.Errorf("import a batch of contacts: %w", err)
+	}
+	return result, nil
+}
+
+// persist tries a batch again while the database is away, or another transaction in the way.
+func (o ImportOptions) persist(ctx context.Context, try func() (ContactsResult, error)) (ContactsResult, error) {
+	attempt := func() (ContactsResult, error) {
+		result, err := try()
 		switch {
 		case err == nil:
 			return result, nil
 		case IsUnavailable(err):
-			im.drop()
 			return ContactsResult{}, err
 		case isConflict(err):
 			return ContactsResult{}, err
@@ -165,15 +193,8 @@ func (im *ContactImport) Apply(ctx context.Context, rows []ContactRow) (Contacts
 	}
 	pauses := backoff.NewExponentialBackOff()
 	pauses.InitialInterval, pauses.MaxInterval = 100*time.Millisecond, 5*time.Second
-	result, err := backoff.Retry(ctx, attempt, backoff.WithBackOff(pauses), backoff.WithMaxElapsedTime(im.options.Patience),
-		backoff.WithNotify(func(error, time.Duration) { im.options.Retrying() }))
-	if err != nil {
-		return ContactsResult{}, fmt.Errorf("import a batch of contacts: %w", err)
-	}
-	if result.Count(Created)+result.Count(Updated) > 0 {
-		im.changed = true
-	}
-	return result, nil
+	return backoff.Retry(ctx, attempt, backoff.WithBackOff(pauses), backoff.WithMaxElapsedTime(o.Patience),
+		backoff.WithNotify(func(error, time.Duration) { o.Retrying() }))
 }
 
 func (im *ContactImport) applyOnce(ctx context.Context, rows []ContactRow) (ContactsResult, error) {
@@ -182,6 +203,9 @@ func (im *ContactImport) applyOnce(ctx context.Context, rows []ContactRow) (Cont
 	}
 	ctx, cancel := context.WithTimeout(ctx, batchTimeout)
 	defer cancel()
+	if _, err := im.conn.Exec(ctx, "select note_import($1, $2, $3)", im.writer.source, importOfContacts, contactsImportPatience); err != nil {
+		return ContactsResult{}, err
+	}
 	return im.writer.write(ctx, func(ctx context.Context, f func(pgx.Tx) error) error { return pgx.BeginFunc(ctx, im.conn, f) }, rows)
 }
 
@@ -249,22 +273,14 @@ func (im *ContactImport) unlock(ctx context.Context) {
 	im.conn = nil
 }
 
-// Close ends the import and, where it changed somebody, asks for the segments to be evaluated.
-func (im *ContactImport) Close(ctx context.Context) error {
+// Close ends the import. What it has brought is known to segments soon: then rules hear of it.
+func (im *ContactImport) Close(ctx context.Context) {
+	if im.conn != nil {
+		// Where this fails it ends by itself, a little later.
+		_, _ = im.conn.Exec(ctx, "update import_run set ends_at = clock_timestamp() where source = $1 and what = $2 and over_at is null",
+			im.writer.source, importOfContacts)
+	}
 	im.unlock(ctx)
-	if !im.changed {
-		return nil
-	}
-	im.changed = false
-	return im.db.AskSegmentRefresh(ctx)
-}
-
-// AskSegmentRefresh asks workers to evaluate the segments because people or events changed.
-func (db *DB) AskSegmentRefresh(ctx context.Context) error {
-	if _, err := db.Pool.Exec(ctx, "update segment set refresh_asked_at = clock_timestamp() where dormant_since is null"); err != nil {
-		return fmt.Errorf("ask for the segments' evaluation: %w", err)
-	}
-	return nil
 }
 
 // retryConflicts runs a transaction again, at most three times, while another one is in its way.

@@ -16,8 +16,19 @@ import (
 type ContactColumns struct {
 	Attributes []crm.Attribute
 	Purposes   []string // of consent
+	Proofs     bool     // rows tell how consents were given
 	// EmailVerified and PhoneVerified say that the source has verified these, so that they identify a person.
 	EmailVerified, PhoneVerified bool
+	// Identifiers are those of other types that rows hold.
+	Identifiers []IdentifierColumn
+	// Accounts says that rows tell of accounts.
+	Accounts bool
+}
+
+// IdentifierColumn is a type of identifiers, and whether the source has verified them.
+type IdentifierColumn struct {
+	Type     string
+	Verified bool
 }
 
 // contactWriter writes batches of rows of one source with the same columns.
@@ -41,8 +52,11 @@ func newContactWriter(source string, columns ContactColumns, s *seen) *contactWr
 // apply writes a batch in a transaction: gather, plan, apply. New people are copied into the tables where they end;
 // what is said of known ones goes through a staging table, so that one statement finds what differs.
 func (w *contactWriter) apply(ctx context.Context, tx pgx.Tx, rows []ContactRow) (*plan, error) {
-	f := collectKeys(w.source, rows)
+	f := collectKeys(w.source, w.columns, rows)
 	if err := gather(ctx, tx, f); err != nil {
+		return nil, err
+	}
+	if err := w.gatherAccounts(ctx, tx, f, rows); err != nil {
 		return nil, err
 	}
 	p := planContacts(w.columns, rows, f, w.seen)
@@ -53,12 +67,15 @@ func (w *contactWriter) apply(ctx context.Context, tx pgx.Tx, rows []ContactRow)
 	if err != nil {
 		return nil, err
 	}
+	if err := w.writeMemberships(ctx, tx, p, changed); err != nil {
+		return nil, err
+	}
 	for i, contact := range p.contacts {
 		if p.outcomes[i] == Unchanged && changed[contact] {
 			p.outcomes[i] = Updated
 		}
 	}
-	return p, nil
+	return p, w.settle(ctx, tx, p)
 }
 
 // create copies new contacts, identifiers, links and the consents of new contacts.
@@ -80,12 +97,7 @@ func (w *contactWriter) create(ctx context.Context, tx pgx.Tx, p *plan) error {
 	if err != nil {
 		return err
 	}
-	err = copyIn(ctx, tx, "identifier", []string{"id", "type", "value"}, len(p.identifiers), func(i int, out *copyText) {
-		out.int(p.identifiers[i].id)
-		out.text(p.identifiers[i].kind)
-		out.text(p.identifiers[i].value)
-	})
-	if err != nil {
+	if err := copyIdentifiers(ctx, tx, p.identifiers); err != nil {
 		return err
 	}
 	err = copyIn(ctx, tx, "identifier_link", []string{"identifier_id", "contact_id", "verified", "source"}, len(p.links), func(i int, out *copyText) {
@@ -98,11 +110,42 @@ func (w *contactWriter) create(ctx context.Context, tx pgx.Tx, p *plan) error {
 		return err
 	}
 	said := w.consents(created)
-	return copyIn(ctx, tx, "consent", []string{"contact_id", "purpose", "granted", "source"}, len(said.contacts), func(i int, out *copyText) {
+	columns = []string{"contact_id", "purpose", "granted", "source"}
+	if w.columns.Proofs {
+		columns = append(columns, "method", "text_version", "given_at")
+	}
+	return copyIn(ctx, tx, "consent", columns, len(said.contacts), func(i int, out *copyText) {
 		out.int(said.contacts[i])
 		out.text(said.purposes[i])
 		out.bool(said.granted[i])
 		out.text(w.source)
+		if w.columns.Proofs {
+			out.textOrNull(said.methods[i])
+			out.textOrNull(said.versions[i])
+			out.textOrNull(said.given[i])
+		}
+	})
+}
+
+// copyIdentifiers copies new identifiers, those that are addresses with their hashes.
+func copyIdentifiers(ctx context.Context, tx pgx.Tx, identifiers []newIdentifier) error {
+	if len(identifiers) == 0 {
+		return nil
+	}
+	key, err := loadAddressKey(ctx, tx)
+	if err != nil {
+		return err
+	}
+	return copyIn(ctx, tx, "identifier", []string{"id", "type", "value", "hash"}, len(identifiers), func(i int, out *copyText) {
+		k := identifiers[i]
+		out.int(k.id)
+		out.text(k.kind)
+		out.text(k.value)
+		if k.kind == crm.EmailIdentifier {
+			out.bytes(key.hash(k.value))
+		} else {
+			out.null()
+		}
 	})
 }
 
@@ -135,6 +178,8 @@ type consents struct {
 	purposes []string
 	granted  []bool
 	fill     []bool
+	// How they were given; texts are empty where that is not known.
+	methods, versions, given []string
 }
 
 func (w *contactWriter) consents(people []*person) consents {
@@ -148,6 +193,12 @@ func (w *contactWriter) consents(people []*person) consents {
 			said.purposes = append(said.purposes, w.columns.Purposes[i])
 			said.granted = append(said.granted, decision == Granted)
 			said.fill = append(said.fill, p.fill)
+			var proof Proof
+			if i < len(p.row.Proofs) {
+				proof = p.row.Proofs[i]
+			}
+			said.methods, said.versions = append(said.methods, proof.Method), append(said.versions, proof.TextVersion)
+			said.given = append(said.given, proof.GivenAt)
 		}
 	}
 	return said
@@ -175,8 +226,8 @@ func (w *contactWriter) update(ctx context.Context, tx pgx.Tx, p *plan) (map[int
 		}
 		batch.Queue(w.updateContacts()).Query(note)
 		if said := w.consents(known); len(said.contacts) > 0 {
-			batch.Queue(insertConsents, said.contacts, said.purposes, said.granted, w.source).Query(note)
-			batch.Queue(updateConsents, said.contacts, said.purposes, said.granted, said.fill, w.source).Query(note)
+			batch.Queue(insertConsents, said.contacts, said.purposes, said.granted, w.source, said.methods, said.versions, said.given).Query(note)
+			batch.Queue(updateConsents, said.contacts, said.purposes, said.granted, said.fill, w.source, said.methods, said.versions, said.given).Query(note)
 		}
 	}
 	queueVerify(batch, p.verify)
@@ -221,20 +272,42 @@ func (w *contactWriter) updateContacts() string {
 		set = append(set, fmt.Sprintf("%[1]s = case when s.fill then coalesce(c.%[1]s, s.%[1]s) else coalesce(s.%[1]s, c.%[1]s) end", column))
 		differs = append(differs, fmt.Sprintf("s.%[1]s is not null and (c.%[1]s is null or not s.fill and c.%[1]s <> s.%[1]s)", column))
 	}
+	set = append(set, "said_at = "+saidAt(columns, differs[1:]))
 	return fmt.Sprintf("update contact c set %s from pg_temp.%s s where c.id = s.contact_id and (%s) returning c.id",
 		strings.Join(set, ", "), w.stage, strings.Join(differs, " or "))
 }
 
+// saidAt notes when columns that differ were last said anew. A function takes a hundred arguments.
+func saidAt(columns, differs []string) string {
+	var b strings.Builder
+	b.WriteString("nullif(coalesce(c.said_at, '{}')")
+	for first := 0; first < len(columns); first += 40 {
+		pairs := make([]string, 0, 40)
+		for i := first; i < min(first+40, len(columns)); i++ {
+			pairs = append(pairs, fmt.Sprintf("'%s', case when %s then to_jsonb(now()) end", strings.Trim(columns[i], `"`), differs[i]))
+		}
+		b.WriteString(" || jsonb_strip_nulls(jsonb_build_object(" + strings.Join(pairs, ", ") + "))")
+	}
+	b.WriteString(", '{}')")
+	return b.String()
+}
+
 // A person can decide while an import runs: the insert then finds a row that its own look did not, and the update looks
-// again at the newest version of the row. Neither touches what the person decided.
+// again at the newest version of the row. Neither touches what the person decided. The same decision is recorded again where
+// the import knows better how it was given.
 const (
-	insertConsents = `insert into consent (contact_id, purpose, granted, source)
-		select s.contact_id, s.purpose, s.granted, $4 from unnest($1::bigint[], $2::text[], $3::boolean[]) s(contact_id, purpose, granted)
+	insertConsents = `insert into consent (contact_id, purpose, granted, source, method, text_version, given_at)
+		select s.contact_id, s.purpose, s.granted, $4, nullif(s.method, ''), nullif(s.version, ''), nullif(s.given, '')::timestamptz
+		from unnest($1::bigint[], $2::text[], $3::boolean[], $5::text[], $6::text[], $7::text[]) s(contact_id, purpose, granted, method, version, given)
 		where not exists (select from consent c where c.contact_id = s.contact_id and c.purpose = s.purpose)
 		on conflict do nothing returning contact_id`
-	updateConsents = `update consent c set granted = s.granted, source = $5, recorded_at = now()
-		from unnest($1::bigint[], $2::text[], $3::boolean[], $4::boolean[]) s(contact_id, purpose, granted, fill)
-		where c.contact_id = s.contact_id and c.purpose = s.purpose and not s.fill and not c.by_contact and c.granted <> s.granted
+	updateConsents = `update consent c set granted = s.granted, source = $5, method = nullif(s.method, ''), text_version = nullif(s.version, ''),
+			given_at = nullif(s.given, '')::timestamptz, recorded_at = now()
+		from unnest($1::bigint[], $2::text[], $3::boolean[], $4::boolean[], $6::text[], $7::text[], $8::text[])
+			s(contact_id, purpose, granted, fill, method, version, given)
+		where c.contact_id = s.contact_id and c.purpose = s.purpose and not s.fill and not c.by_contact
+			and (c.granted <> s.granted or s.method || s.version || s.given <> '' and (c.method, c.text_version, c.given_at)
+				is distinct from (nullif(s.method, ''), nullif(s.version, ''), nullif(s.given, '')::timestamptz))
 		returning c.contact_id`
 )
 

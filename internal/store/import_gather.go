@@ -15,8 +15,9 @@ const identityLock = 7_302_115_847
 // choice would be made for the tables' size of the moment; ours is right at every size, because a batch is small.
 const lockIdentities = `select pg_advisory_xact_lock($1),
 	set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true), set_config('enable_seqscan', 'off', true),
-	set_config('plan_cache_mode', 'force_custom_plan', true), set_config('jit', 'off', true),
-	set_config('client_min_messages', 'warning', true), set_config('idle_in_transaction_session_timeout', '5min', true)`
+	set_config('plan_cache_mode', 'force_custom_plan', true),
+	set_config('client_min_messages', 'warning', true), set_config('idle_in_transaction_session_timeout', '5min', true),
+	set_config('tertulia.evidence', 'stated', true)`
 
 const findIdentifiers = `select k.ord::int - 1, i.id, coalesce(l.contact_id, 0)
 	from unnest($2::text[]) with ordinality k(value, ord)
@@ -27,7 +28,7 @@ const findIdentifiers = `select k.ord::int - 1, i.id, coalesce(l.contact_id, 0)
 func gather(ctx context.Context, tx pgx.Tx, f *facts) error {
 	batch := &pgx.Batch{}
 	batch.Queue(lockIdentities, int64(identityLock))
-	for _, k := range []*keys{f.external, f.email, f.phone} {
+	for _, k := range f.all() {
 		if len(k.values) == 0 {
 			continue
 		}
@@ -52,7 +53,7 @@ func readKeys(rows pgx.Rows, k *keys) error {
 // gatherMore reads the links of the contacts that were found, and takes ids for what the batch may create.
 func gatherMore(ctx context.Context, tx pgx.Tx, f *facts) error {
 	contacts := map[int64]bool{}
-	for _, k := range []*keys{f.external, f.email, f.phone} {
+	for _, k := range f.all() {
 		for _, owner := range k.owner {
 			if owner != 0 {
 				contacts[owner] = true
@@ -75,6 +76,7 @@ func gatherMore(ctx context.Context, tx pgx.Tx, f *facts) error {
 				})
 				return err
 			})
+		batch.Queue(findRecords, ids, f.external.id).Query(f.readRecords)
 	}
 	newContacts := 0
 	for _, owner := range f.external.owner {
@@ -83,11 +85,38 @@ func gatherMore(ctx context.Context, tx pgx.Tx, f *facts) error {
 		}
 	}
 	queueIDs(batch, "contact_id_seq", newContacts, &f.contactIDs)
-	queueIDs(batch, "identifier_id_seq", f.external.missing()+f.email.missing()+f.phone.missing(), &f.identifierIDs)
+	missing := 0
+	for _, k := range f.all() {
+		missing += k.missing()
+	}
+	queueIDs(batch, "identifier_id_seq", missing, &f.identifierIDs)
 	if err := tx.SendBatch(ctx, batch).Close(); err != nil {
 		return fmt.Errorf("look up links: %w", err)
 	}
 	return nil
+}
+
+// findRecords finds, of the contacts $1 that have several records, those that the external ids $2 name, and what they are known by.
+const findRecords = `
+	with record as (
+		select distinct on (g.identifier_id) g.identifier_id, g.record_id from contact_record r
+			join identifier_link_log g on g.record_id = r.id and g.identifier_id = any ($2) and g.verified and g.revoked_at is null
+		where r.contact_id = any ($1) order by g.identifier_id, g.record_id)
+	select r.identifier_id, r.record_id, g.identifier_id, bool_or(g.verified) from record r
+		join identifier_link_log g on g.record_id = r.record_id and g.revoked_at is null
+	group by r.identifier_id, r.record_id, g.identifier_id`
+
+func (f *facts) readRecords(rows pgx.Rows) error {
+	f.records, f.claims = map[int64]int64{}, map[link]bool{}
+	var external, record int64
+	var l link
+	var verified bool
+	_, err := pgx.ForEachRow(rows, []any{&external, &record, &l.identifier, &verified}, func() error {
+		f.records[external], l.contact = record, record
+		f.claims[l] = verified
+		return nil
+	})
+	return err
 }
 
 func queueIDs(batch *pgx.Batch, sequence string, n int, into *[]int64) {

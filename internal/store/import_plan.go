@@ -21,11 +21,25 @@ type ContactRow struct {
 	ExternalID string // the source's id of the person; required
 	Email      string // normalised by crm.NormalizeEmail
 	Phone      string // normalised by crm.NormalizePhone
-	Locale     string // BCP 47
-	TimeZone   string // IANA
-	Tags       []string
-	Attributes []string   // canonical, in the order of ContactColumns.Attributes
-	Consents   []Decision // in the order of ContactColumns.Purposes
+	// Identifiers of other types, in the order of ContactColumns.Identifiers, normalised by identity.Normalize.
+	Identifiers []string
+	Locale      string // BCP 47
+	TimeZone    string // IANA
+	Tags        []string
+	Attributes  []string   // canonical, in the order of ContactColumns.Attributes
+	Consents    []Decision // in the order of ContactColumns.Purposes
+	Proofs      []Proof    // likewise; nil where ContactColumns.Proofs is not set
+	// Accounts are the source's numbers of those that the person belongs to, the primary one first, where ContactColumns.Accounts is set; none
+	// where the row does not tell. AccountRole is what they are in the first.
+	Accounts    []string
+	AccountRole string
+}
+
+// Proof says how a consent was given. Empty texts are not known.
+type Proof struct {
+	Method      string
+	TextVersion string
+	GivenAt     string // RFC 3339
 }
 
 // RowOutcome tells what a row did.
@@ -90,25 +104,43 @@ func (k *keys) missing() int {
 // facts are a batch's identifiers, and what the database knows about them.
 type facts struct {
 	external, email, phone *keys
+	more                   []*keys // in the order of ContactColumns.Identifiers
 	rows                   []rowKeys
 	// links are those of the contacts that the identifiers above belong to.
 	links map[link]bool // verified
+	// records are the records of the external ids, where their contacts have several, and claims what these are known by.
+	records map[int64]int64 // by identifier
+	claims  map[link]bool   // of records; verified
+	// accounts are those that rows name, by the source's numbers.
+	accounts map[string]int64
 	// Ids for what the batch creates, at least as many as it can need.
 	contactIDs, identifierIDs []int64
 }
 
 // rowKeys are a row's identifiers, as indexes into keys.
-type rowKeys struct{ external, email, phone int32 }
+type rowKeys struct {
+	external, email, phone int32
+	more                   []int32
+}
 
-func collectKeys(source string, rows []ContactRow) *facts {
+// all are the keys of a batch, the external ids first.
+func (f *facts) all() []*keys { return append([]*keys{f.external, f.email, f.phone}, f.more...) }
+
+func collectKeys(source string, columns ContactColumns, rows []ContactRow) *facts {
 	f := &facts{
 		external: newKeys(crm.ExternalIdentifier(source), len(rows)),
 		email:    newKeys(crm.EmailIdentifier, len(rows)),
 		phone:    newKeys(crm.PhoneIdentifier, 0),
 		rows:     make([]rowKeys, len(rows)), links: map[link]bool{},
 	}
+	for _, column := range columns.Identifiers {
+		f.more = append(f.more, newKeys(column.Type, len(rows)))
+	}
 	for i := range rows {
 		f.rows[i] = rowKeys{external: f.external.add(rows[i].ExternalID), email: f.email.add(rows[i].Email), phone: f.phone.add(rows[i].Phone)}
+		for j, k := range f.more {
+			f.rows[i].more = append(f.rows[i].more, k.add(rows[i].Identifiers[j]))
+		}
 	}
 	return f
 }
@@ -139,17 +171,26 @@ type person struct {
 	owned bool
 }
 
+// statement is what a row says of a record.
+type statement struct {
+	record int64
+	row    *ContactRow
+}
+
 // plan is what a batch writes.
 type plan struct {
 	outcomes    []RowOutcome // by row; of those not Created or Rejected, applying finds which are Updated
 	reasons     map[int]string
-	contacts    []int64 // by row; 0 where the row was rejected
+	contacts    []int64 // by row, or records where these are one of several of a contact; 0 where the row was rejected
 	people      []person
+	said        []statement // of records of contacts that have several
+	claims      []newLink   // of records, that may make them somebody else's
 	identifiers []newIdentifier
 	links       []newLink
 	verify      []link // links that are there, to be marked as verified
 	bind        []newLink
 	externals   []int64 // ids of the rows' external identifiers: they have had their row
+	memberships []belonging
 }
 
 // planner holds the state while the rows of a batch are decided one after the other, as if each were alone.
@@ -163,9 +204,8 @@ type planner struct {
 	linked  map[link]bool // links that this batch makes, and whether they are verified
 }
 
-// planContacts decides what the rows mean. Rows are taken in order: a row is about the contact that its external id is
-// linked to, else about the one to whom its e-mail address, then its telephone number, is verified, if the source
-// verifies these; else about somebody new. An identifier that is verified to somebody else is linked as unverified.
+// planContacts decides what the rows mean. Rows are taken in order: a row is about the record that its external id names, else about a new one.
+// Who else the record is, because an identifier is verified to another too, is decided when all rows are written: it is claimed here.
 func planContacts(columns ContactColumns, rows []ContactRow, f *facts, s *seen) *plan {
 	p := &planner{
 		facts: f, columns: columns, seen: s, person: make(map[int64]int, len(rows)),
@@ -186,8 +226,21 @@ func (p *planner) row(i int, row *ContactRow) {
 		p.plan.outcomes[i], p.plan.reasons[i] = Rejected, reasonRepeated
 		return
 	}
+	belongs, ok := p.belongs(row)
+	if !ok {
+		p.plan.outcomes[i], p.plan.reasons[i] = Rejected, reasonNoAccount
+		return
+	}
+	defer func() { p.plan.memberships = belongs.of(p.plan.memberships, p.plan.contacts[i]) }()
 	p.taken[k.external] = true
-	contact := p.resolve(k)
+	contact := p.external.owner[k.external]
+	if record, several := p.records[p.external.id[k.external]]; several {
+		p.plan.contacts[i] = record
+		p.plan.said = append(p.plan.said, statement{record: record, row: row})
+		p.each(k, func(k *keys, at int32, verified bool) { p.claim(k, at, record, verified) })
+		p.plan.externals = append(p.plan.externals, p.external.id[k.external])
+		return
+	}
 	if contact == 0 {
 		contact, p.contactIDs = p.contactIDs[0], p.contactIDs[1:]
 		p.plan.outcomes[i] = Created
@@ -198,24 +251,21 @@ func (p *planner) row(i int, row *ContactRow) {
 	}
 	p.plan.contacts[i] = contact
 	before := len(p.plan.links) + len(p.plan.verify)
-	p.link(p.external, k.external, contact, true)
-	p.link(p.email, k.email, contact, p.columns.EmailVerified)
-	p.link(p.phone, k.phone, contact, p.columns.PhoneVerified)
+	p.each(k, func(k *keys, at int32, verified bool) { p.link(k, at, contact, verified) })
 	if p.plan.outcomes[i] != Created && len(p.plan.links)+len(p.plan.verify) > before {
 		p.plan.outcomes[i] = Updated
 	}
 	p.plan.externals = append(p.plan.externals, p.external.id[k.external])
 }
 
-func (p *planner) resolve(k rowKeys) int64 {
-	contact := p.external.owner[k.external]
-	if contact == 0 && p.columns.EmailVerified && k.email != none {
-		contact = p.email.owner[k.email]
+// each calls a function for each identifier of a row.
+func (p *planner) each(k rowKeys, f func(k *keys, at int32, verified bool)) {
+	f(p.external, k.external, true)
+	f(p.email, k.email, p.columns.EmailVerified)
+	f(p.phone, k.phone, p.columns.PhoneVerified)
+	for j, at := range k.more {
+		f(p.more[j], at, p.columns.Identifiers[j].Verified)
 	}
-	if contact == 0 && p.columns.PhoneVerified && k.phone != none {
-		contact = p.phone.owner[k.phone]
-	}
-	return contact
 }
 
 // known notes what a row says of a contact who is there already, or whom an earlier row of the batch has created.
@@ -238,6 +288,7 @@ func (r *ContactRow) clone() *ContactRow {
 	c.Tags = append([]string(nil), r.Tags...)
 	c.Attributes = append([]string(nil), r.Attributes...)
 	c.Consents = append([]Decision(nil), r.Consents...)
+	c.Proofs = append([]Proof(nil), r.Proofs...)
 	return &c
 }
 
@@ -257,9 +308,33 @@ func (r *ContactRow) fill(later *ContactRow) {
 	for i, decision := range later.Consents {
 		if r.Consents[i] == Unsaid {
 			r.Consents[i] = decision
+			if i < len(later.Proofs) {
+				r.Proofs[i] = later.Proofs[i]
+			}
 		}
 	}
 	r.Tags = append(r.Tags, later.Tags...)
+}
+
+// ensure plans to create an identifier that is not there.
+func (p *planner) ensure(k *keys, at int32) {
+	if k.id[at] == 0 {
+		k.id[at], p.identifierIDs = p.identifierIDs[0], p.identifierIDs[1:]
+		p.plan.identifiers = append(p.plan.identifiers, newIdentifier{id: k.id[at], kind: k.kind, value: k.values[at]})
+	}
+}
+
+// claim plans that a record of a contact with several is known by an identifier, unless it is known so already.
+func (p *planner) claim(k *keys, at int32, record int64, verified bool) {
+	if at == none {
+		return
+	}
+	p.ensure(k, at)
+	l := link{identifier: k.id[at], contact: record}
+	if known, ok := p.claims[l]; ok && (known || !verified) {
+		return
+	}
+	p.plan.claims = append(p.plan.claims, newLink{link: l, verified: verified})
 }
 
 // link plans what binds an identifier to a contact, unless it is bound so already.
@@ -267,15 +342,16 @@ func (p *planner) link(k *keys, at int32, contact int64, verified bool) {
 	if at == none {
 		return
 	}
-	if k.id[at] == 0 {
-		k.id[at], p.identifierIDs = p.identifierIDs[0], p.identifierIDs[1:]
-		p.plan.identifiers = append(p.plan.identifiers, newIdentifier{id: k.id[at], kind: k.kind, value: k.values[at]})
-	}
+	p.ensure(k, at)
 	if k.owner[at] == contact {
 		return
 	}
 	l := link{identifier: k.id[at], contact: contact}
-	verified = verified && k.owner[at] == 0 // verified to somebody else: nobody is merged, the stronger link stays
+	if verified && k.owner[at] != 0 {
+		// Verified to somebody else too: both are one person, or it is verified to one of them only.
+		p.plan.claims = append(p.plan.claims, newLink{link: l, verified: true})
+		return
+	}
 	linked, known := p.linked[l]
 	if !known {
 		linked, known = p.links[l]

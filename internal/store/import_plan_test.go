@@ -27,6 +27,8 @@ func TestPlanContacts(t *testing.T) {
 		linked   []newLink
 		verify   []link
 		bind     []newLink
+		claims   []newLink
+		records  map[int64]int64 // of contacts that have several
 	}{
 		"somebody new": {
 			reason: "nothing is known: everything is made", rows: []ContactRow{{ExternalID: "A", Email: "a@x.example"}},
@@ -37,15 +39,21 @@ func TestPlanContacts(t *testing.T) {
 			reason: "the source's own id says more than an address", verified: true,
 			known: []known{{"external", "A", 51, anasContact}, {"email", "b@x.example", 52, beasContact}},
 			links: map[link]bool{{51, anasContact}: true, {52, beasContact}: true},
-			rows:  []ContactRow{{ExternalID: "A", Email: "b@x.example"}}, contacts: []int64{anasContact}, outcomes: []RowOutcome{Updated},
-			linked: []newLink{{link{52, anasContact}, false}}, bind: []newLink{{link{52, anasContact}, false}},
+			rows:  []ContactRow{{ExternalID: "A", Email: "b@x.example"}}, contacts: []int64{anasContact}, outcomes: []RowOutcome{Unchanged},
+			claims: []newLink{{link{52, anasContact}, true}},
 		},
-		"by the address before the number": {
-			reason: "both are proof; one of them has to decide", verified: true,
+		"a new record with identifiers of others": {
+			reason: "who of them it is, is decided when all is known", verified: true,
 			known: []known{{"email", "a@x.example", 51, anasContact}, {"phone", "+34600111222", 52, beasContact}},
 			links: map[link]bool{{51, anasContact}: true, {52, beasContact}: true},
-			rows:  []ContactRow{{ExternalID: "N", Email: "a@x.example", Phone: "+34600111222"}}, contacts: []int64{anasContact}, outcomes: []RowOutcome{Updated},
-			linked: []newLink{{link{11, anasContact}, true}, {link{52, anasContact}, false}}, bind: []newLink{{link{52, anasContact}, false}},
+			rows:  []ContactRow{{ExternalID: "N", Email: "a@x.example", Phone: "+34600111222"}}, contacts: []int64{1}, outcomes: []RowOutcome{Created},
+			linked: []newLink{{link{11, 1}, true}}, claims: []newLink{{link{51, 1}, true}, {link{52, 1}, true}},
+		},
+		"one record of several": {
+			reason: "what it says is its own, and its identifiers are claimed for it", verified: true,
+			known: []known{{"external", "A", 51, anasContact}, {"email", "a@x.example", 52, anasContact}}, records: map[int64]int64{51: 103},
+			rows: []ContactRow{{ExternalID: "A", Email: "a@x.example"}}, contacts: []int64{103}, outcomes: []RowOutcome{Unchanged},
+			claims: []newLink{{link{51, 103}, true}, {link{52, 103}, true}},
 		},
 		"an identifier that only events knew": {
 			reason: "its events get their person", known: []known{{"external", "A", 51, 0}},
@@ -65,11 +73,11 @@ func TestPlanContacts(t *testing.T) {
 			links:  map[link]bool{{51, anasContact}: true, {52, anasContact}: true},
 			rows:   []ContactRow{{ExternalID: "A", Email: "a@x.example"}}, contacts: []int64{anasContact}, outcomes: []RowOutcome{Unchanged},
 		},
-		"two rows of one person": {
-			reason: "the second meets the one whom the first has made", verified: true,
+		"two rows with one address": {
+			reason: "the second claims what the first has", verified: true,
 			rows:     []ContactRow{{ExternalID: "A", Email: "a@x.example"}, {ExternalID: "B", Email: "a@x.example"}},
-			contacts: []int64{1, 1}, outcomes: []RowOutcome{Created, Updated},
-			linked: []newLink{{link{11, 1}, true}, {link{12, 1}, true}, {link{13, 1}, true}},
+			contacts: []int64{1, 2}, outcomes: []RowOutcome{Created, Created},
+			linked: []newLink{{link{11, 1}, true}, {link{12, 1}, true}, {link{13, 2}, true}}, claims: []newLink{{link{12, 2}, true}},
 		},
 		"a record twice": {
 			reason: "the file would contradict itself", rows: []ContactRow{{ExternalID: "A"}, {ExternalID: "A"}},
@@ -82,7 +90,8 @@ func TestPlanContacts(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := collectKeys("shop", c.rows)
+			f := collectKeys("shop", ContactColumns{}, c.rows)
+			f.records = c.records
 			for _, k := range c.known {
 				of := map[string]*keys{"external": f.external, "email": f.email, "phone": f.phone}[k.kind]
 				at := of.index[k.value]
@@ -99,7 +108,7 @@ func TestPlanContacts(t *testing.T) {
 			if diff := cmp.Diff(c.outcomes, got.outcomes); diff != "" {
 				t.Errorf("%s: outcomes: -want +got:\n%s", c.reason, diff)
 			}
-			for what, lists := range map[string][2][]newLink{"links": {c.linked, got.links}, "bindings": {c.bind, got.bind}} {
+			for what, lists := range map[string][2][]newLink{"links": {c.linked, got.links}, "bindings": {c.bind, got.bind}, "claims": {c.claims, got.claims}} {
 				if diff := cmp.Diff(lists[0], lists[1], cmp.AllowUnexported(newLink{}, link{}), cmpopts.EquateEmpty()); diff != "" {
 					t.Errorf("%s: %s: -want +got:\n%s", c.reason, what, diff)
 				}

@@ -1,11 +1,7 @@
 package store
 
 import (
-	"context"
-	"fmt"
 	"time"
-
-	"github.com/jackc/pgx/v5"
 
 	"github.com/tertulia-crm/tertulia/internal/campaign"
 )
@@ -33,22 +29,17 @@ type Settlement struct {
 func (a Attempt) Undone() Settlement { return Settlement{Attempt: a, State: campaign.RowPending} }
 
 // settlementSQL settles exactly the attempts that it is given: an outcome that comes late, or twice, or for a row that has
-// been tried again since, changes nothing that it should not. It is run with the chunk locked.
+// been tried again since, changes nothing that it should not. It is run with the chunk locked. Nearly always every row is an
+// intent: those that are ambiguous by now are looked for only where some were not.
 const settlementSQL = `
-	with known as (
+	with known as materialized (
 		select * from unnest($5::bigint[], $6::int[], $7::int[], $8::text[], $9::interval[], $10::text[], $11::text[])
 			as k (seq, epoch, attempt, state, retry_in, reason, reply)
-	), former as (
-		select l.seq, l.state from known k join ledger l on l.seq = k.seq
-		where l.send_id = $1 and l.seq between $3 and $4 and l.state in ('intent', 'ambiguous') and l.epoch = k.epoch and l.attempts = k.attempt
+	), prompt as (` + settleAttemptSQL + ` and l.state = 'intent' returning 'intent' was, l.state
+	), late as (` + settleAttemptSQL + ` and l.state = 'ambiguous'
+			and (select count(*) from prompt) < cardinality($5::bigint[]) returning 'ambiguous' was, l.state
 	), settled as (
-		update ledger l set state = k.state,
-			not_before = case when k.state = 'pending' and k.retry_in > '0' then now() + k.retry_in end,
-			settled_at = case when k.state <> 'pending' then now() end,
-			reason = nullif(k.reason, ''), reply = coalesce(nullif(k.reply, ''), l.reply)
-		from known k join former on former.seq = k.seq
-		where l.send_id = $1 and l.seq between $3 and $4 and l.seq = k.seq and l.state = former.state
-		returning former.state was, l.state
+		select * from prompt union all select * from late
 	), tally as (
 		insert into send_tally (send_id, chunk, outcome, n)
 		select $1, $2, outcome, sum(n) from (
@@ -64,6 +55,15 @@ const settlementSQL = `
 	)
 	select count(*) from settled`
 
+// settleAttemptSQL writes the outcomes of attempts into their rows.
+const settleAttemptSQL = `
+		update ledger l set state = k.state,
+			not_before = case when k.state = 'pending' and k.retry_in > '0' then now() + k.retry_in end,
+			settled_at = case when k.state <> 'pending' then now() end,
+			reason = nullif(k.reason, ''), reply = coalesce(nullif(k.reply, ''), l.reply)
+		from known k
+		where l.send_id = $1 and l.seq between $3 and $4 and l.seq = k.seq and l.epoch = k.epoch and l.attempts = k.attempt`
+
 func settlementArguments(l Lease, settlements []Settlement) []any {
 	n := len(settlements)
 	seqs, epochs, attempts, states := make([]int64, n), make([]int, n), make([]int, n), make([]string, n)
@@ -73,14 +73,4 @@ func settlementArguments(l Lease, settlements []Settlement) []any {
 		waits[i], reasons[i], replies[i] = o.RetryIn, o.Reason, cleanReply(o.Reply)
 	}
 	return []any{l.SendID, l.Chunk, l.FirstSeq, l.LastSeq, seqs, epochs, attempts, states, waits, reasons, replies}
-}
-
-func writeSettlements(ctx context.Context, tx pgx.Tx, l Lease, settlements []Settlement) error {
-	if len(settlements) == 0 {
-		return nil
-	}
-	if _, err := tx.Exec(ctx, settlementSQL, settlementArguments(l, settlements)...); err != nil {
-		return fmt.Errorf("write outcomes: %w", err)
-	}
-	return nil
 }

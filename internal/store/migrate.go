@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/stdlib"
@@ -37,46 +36,35 @@ func (e *ErrNewerSchema) Error() string {
 // Migrate brings a database to the newest schema and returns its version. Migrations only go forward. It returns
 // ErrMigrating when another process holds the lock, and an *ErrNewerSchema when the database is newer than this program.
 func Migrate(ctx context.Context, url string, o Options) (int64, error) {
-	o.MaxConns = 2
+	o.MaxConns = 2 // one holds the lock, the other migrates
 	db, err := Open(ctx, url, o)
 	if err != nil {
 		return 0, err
 	}
 	defer db.Close()
-	// One connection holds the lock for as long as the migrations run on another.
-	lock, err := db.Pool.Acquire(ctx)
-	if err != nil {
-		return 0, fmt.Errorf("connect to migrate: %w", err)
+	var version int64
+	ran, err := db.withSessionLock(ctx, migrationLock, func(ctx context.Context) (err error) {
+		if err := makeSchema(ctx, db); err != nil {
+			return err
+		}
+		version, err = runMigrations(ctx, db)
+		return err
+	})
+	if err == nil && !ran {
+		err = ErrMigrating
 	}
-	defer lock.Release()
-	if err := prepareMigration(ctx, lock.Conn()); err != nil {
-		return 0, err
-	}
-	defer func() {
-		// The lock goes with the connection in any case; unlocking lets the pool keep it.
-		unlock, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-		defer cancel()
-		_, _ = lock.Exec(unlock, "select pg_advisory_unlock($1)", int64(migrationLock))
-	}()
-	return runMigrations(ctx, db)
+	return version, err
 }
 
-func prepareMigration(ctx context.Context, conn *pgx.Conn) error {
-	var locked bool
-	if err := conn.QueryRow(ctx, "select pg_try_advisory_lock($1)", int64(migrationLock)).Scan(&locked); err != nil {
-		return fmt.Errorf("lock the migrations: %w", err)
-	}
-	if !locked {
-		return ErrMigrating
-	}
+func makeSchema(ctx context.Context, db *DB) error {
 	var exists bool
-	if err := conn.QueryRow(ctx, "select to_regnamespace($1) is not null", Schema).Scan(&exists); err != nil {
+	if err := db.Pool.QueryRow(ctx, "select to_regnamespace($1) is not null", Schema).Scan(&exists); err != nil {
 		return fmt.Errorf("look for schema %s: %w", Schema, err)
 	}
 	if exists {
 		return nil
 	}
-	if _, err := conn.Exec(ctx, "create schema if not exists "+pgx.Identifier{Schema}.Sanitize()); err != nil {
+	if _, err := db.Pool.Exec(ctx, "create schema if not exists "+pgx.Identifier{Schema}.Sanitize()); err != nil {
 		return fmt.Errorf("create schema %s: %w", Schema, err)
 	}
 	return nil

@@ -189,14 +189,15 @@ func TestPlanHolds(t *testing.T) {
 		{Campaign: "forgotten", SendKey: "4", Known: known("Completed", 10, 10)},
 		{Campaign: "further", SendKey: "5", Known: known("Sending", 10, 6), Ledger: ledger(campaign.Sending, 10, 5), Due: true},
 		{Campaign: "not frozen here", SendKey: "6", Known: known("Sending", 10, 0), Ledger: ledger(campaign.Scheduled, 0, 0)},
+		{Campaign: "aborted since", SendKey: "9", Known: known("Aborted", 10, 6), Ledger: ledger(campaign.Sending, 10, 6)},
 		{Campaign: "further here", SendKey: "7", Known: known("Sending", 10, 6), Ledger: ledger(campaign.Completed, 10, 10)},
 	}
 	tests := map[string]struct {
 		release store.Release
 		want    []string
 	}{
-		"by itself":    {store.Release{}, []string{"due", "forgotten", "further", "not frozen here"}},
-		"one goes on":  {store.Release{Continued: []string{"forgotten"}}, []string{"due", "further", "not frozen here"}},
+		"by itself":    {store.Release{}, []string{"due", "forgotten", "further", "not frozen here", "aborted since"}},
+		"one goes on":  {store.Release{Continued: []string{"forgotten"}}, []string{"due", "further", "not frozen here", "aborted since"}},
 		"all of it on": {store.Release{ContinuedAll: true}, nil},
 	}
 	for name, tc := range tests {

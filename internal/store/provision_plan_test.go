@@ -55,8 +55,8 @@ func TestPlanPartitionsCrossesTheYear(t *testing.T) {
 	// 23:30 in New York is the next month in UTC, which is what partitions are bounded by.
 	now := time.Date(2026, 11, 30, 23, 30, 0, 0, time.FixedZone("", -5*3600))
 	var got []string
-	for _, month := range planPartitions([]string{"event_2026_12"}, now) {
-		got = append(got, partitionName(month))
+	for _, month := range planPartitions(eventMonths, []string{"event_2026_12"}, now) {
+		got = append(got, eventMonths.partition(month))
 	}
 	if diff := cmp.Diff([]string{"event_2026_11", "event_2027_01", "event_2027_02", "event_2027_03"}, got); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)

@@ -287,7 +287,10 @@ func TestEventPartitions(t *testing.T) {
 func TestTenantsClaim(t *testing.T) {
 	ctx := t.Context()
 	db := storetest.New(t)
-	velo := store.Tenant{ID: "velo", Namespace: "velo", DisplayName: "Velo", TimeZone: "Europe/Madrid", Locales: []string{"es"}, PublicURL: "https://velo.example"}
+	velo := store.Tenant{
+		ID: "velo", Namespace: "velo", DisplayName: "Velo", TimeZone: "Europe/Madrid", Locales: []string{"es"}, PublicURL: "https://velo.example",
+		TrackingRetention: 90 * 24 * time.Hour,
+	}
 	if claimed, err := db.CheckClaim(ctx, velo.ID, velo.Namespace); err != nil || claimed {
 		t.Fatalf("before the claim: got %v, %v", claimed, err)
 	}

@@ -32,16 +32,19 @@ type Quarantine struct {
 	Outcome  string // Released or Superseded; "" before
 }
 
-// KnownCampaign is what a Campaign's status said, in numbers.
+// KnownCampaign is what a Campaign's status said of one of its sends, in numbers.
 type KnownCampaign struct {
-	Campaign  string `json:"campaign"`
-	SendKey   string `json:"sendKey"`
-	Phase     string `json:"phase"`
-	Planned   int64  `json:"planned"`
-	Sent      int64  `json:"sent"`
-	Failed    int64  `json:"failed"`
-	Ambiguous int64  `json:"ambiguous"`
-	Skipped   int64  `json:"skipped"`
+	Campaign string `json:"campaign"`
+	SendKey  string `json:"sendKey"`
+	// Occurrence is the one that it is about, of a campaign that recurs; "" for its declaration, of which the phase says whether
+	// there are more to come, and for a campaign that does not recur.
+	Occurrence string `json:"occurrence,omitempty"`
+	Phase      string `json:"phase"`
+	Planned    int64  `json:"planned"`
+	Sent       int64  `json:"sent"`
+	Failed     int64  `json:"failed"`
+	Ambiguous  int64  `json:"ambiguous"`
+	Skipped    int64  `json:"skipped"`
 }
 
 // Release is a person's decision about a quarantine.

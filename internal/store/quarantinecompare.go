@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/jackc/pgx/v5"
@@ -20,7 +21,8 @@ type ComparedSend struct {
 	Known *KnownCampaign
 	// Ledger is what the ledger says now; nil where it knows no such send.
 	Ledger *LedgerSend
-	// Due says that the send begins or goes on as soon as it may.
+	// Due says that the send begins or goes on as soon as it may. The declaration of a campaign that recurs is due when its next
+	// occurrence has come, however long ago: one that came since may begin at once, and may be the one that the ledger has forgotten.
 	Due bool
 	// WouldSend is how many messages leave then. Of a send whose audience is not frozen it is an estimate: the members that
 	// its segments have now.
@@ -51,7 +53,7 @@ func (c ComparedSend) Differs() bool {
 		return c.Known.Planned > 0
 	}
 	return c.Known.Planned > c.Ledger.Planned || c.Known.settled() > c.Ledger.settled() ||
-		c.Known.Phase == string(campaign.Completed) && !c.Ledger.State.Final()
+		(c.Known.Phase == string(campaign.Completed) || c.Known.Phase == string(campaign.Aborted)) && !c.Ledger.State.Final()
 }
 
 func (k KnownCampaign) settled() int64 { return k.Sent + k.Failed + k.Ambiguous }
@@ -71,31 +73,33 @@ func PlanHolds(sends []ComparedSend, r Release) []HeldSend {
 	return held
 }
 
-// CompareSends sets what the cluster knew against the ledger, by campaign. It lists the sends that the cluster knew something
+// sendName is what a send is known by, in whichever ledger.
+type sendName struct{ key, occurrence string }
+
+// CompareSends sets what the cluster knew against the ledger, send by send. It lists the sends that the cluster knew something
 // of, those that are not at their end, and those that are held.
 func (db *DB) CompareSends(ctx context.Context, known []KnownCampaign) ([]ComparedSend, error) {
-	byKey := make(map[string]*KnownCampaign, len(known))
-	keys := make([]string, 0, len(known))
+	byName := make(map[sendName]*KnownCampaign, len(known))
 	for i := range known {
-		byKey[known[i].SendKey] = &known[i]
-		keys = append(keys, known[i].SendKey)
+		byName[sendName{known[i].SendKey, known[i].Occurrence}] = &known[i]
 	}
-	sends, unfrozen, err := db.querySends(ctx, keys)
+	sends, unfrozen, err := db.querySends(ctx, slices.Collect(maps.Keys(byName)))
 	if err != nil {
 		return nil, fmt.Errorf("compare the sends: %w", err)
 	}
 	for i := range sends {
 		s := &sends[i]
-		s.Known = byKey[s.SendKey]
-		delete(byKey, s.SendKey)
-		if id, ok := unfrozen[s.SendKey+" "+s.Occurrence]; ok && s.Due {
+		name := sendName{s.SendKey, s.Occurrence}
+		s.Known = byName[name]
+		delete(byName, name)
+		if id, ok := unfrozen[name]; ok && s.Due {
 			if s.WouldSend, err = db.CountAudience(ctx, id); err != nil {
 				return nil, err
 			}
 		}
 	}
-	for key, k := range byKey {
-		sends = append(sends, ComparedSend{Campaign: k.Campaign, SendKey: key, Known: k})
+	for name, k := range byName {
+		sends = append(sends, ComparedSend{Campaign: k.Campaign, SendKey: name.key, Occurrence: name.occurrence, Known: k})
 	}
 	if sends, err = db.addHeld(ctx, sends); err != nil {
 		return nil, err
@@ -123,21 +127,26 @@ func (db *DB) addHeld(ctx context.Context, sends []ComparedSend) ([]ComparedSend
 	return sends, nil
 }
 
-// querySends reads the sends with these keys, and those that are open or held. unfrozen are the ids of those whose audience is
+// querySends reads the sends of these names, and those that are open or held. unfrozen are the ids of those whose audience is
 // not counted yet.
-func (db *DB) querySends(ctx context.Context, keys []string) (sends []ComparedSend, unfrozen map[string]int64, err error) {
+func (db *DB) querySends(ctx context.Context, names []sendName) (sends []ComparedSend, unfrozen map[sendName]int64, err error) {
+	keys, occurrences := make([]string, len(names)), make([]string, len(names))
+	for i, n := range names {
+		keys[i], occurrences[i] = n.key, n.occurrence
+	}
 	rows, err := db.Pool.Query(ctx, `
 		select s.id, s.campaign, s.send_key, s.occurrence, s.state, s.frozen_at is not null,
 			open.any_open and s.state = 'Completed' or s.state = 'Sending'
-				or s.state in ('Scheduled', 'Freezing', 'Held') and s.starts_at <= now() and s.deadline >= now(), open.intents,
+				or s.state in ('Scheduled', 'Freezing', 'Held') and s.starts_at <= now() and (s.deadline >= now() or s.cron is not null), open.intents,
 			coalesce((select jsonb_object_agg(t.outcome, t.n) from (select outcome, sum(n) n from send_tally where send_id = s.id group by outcome) t), '{}')
 		from send s cross join lateral (
 			select coalesce(bool_or(c.open), false) any_open, coalesce(sum(c.intents), 0)::bigint intents from send_chunk c where c.send_id = s.id) open
-		where s.send_key = any ($1) or s.state in ('Scheduled', 'Freezing', 'Sending', 'Held') or open.any_open or `+sendHeld, keys)
+		where (s.send_key, s.occurrence) in (select * from unnest($1::text[], $2::text[]))
+			or s.state in ('Scheduled', 'Freezing', 'Sending', 'Held') or open.any_open or `+sendHeld, keys, occurrences)
 	if err != nil {
 		return nil, nil, err
 	}
-	unfrozen = map[string]int64{}
+	unfrozen = map[sendName]int64{}
 	sends, err = pgx.CollectRows(rows, func(row pgx.CollectableRow) (ComparedSend, error) {
 		var id int64
 		var frozen bool
@@ -152,7 +161,7 @@ func (db *DB) querySends(ctx context.Context, keys []string) (sends []ComparedSe
 		if frozen {
 			s.WouldSend = l.Pending
 		} else {
-			unfrozen[s.SendKey+" "+s.Occurrence] = id
+			unfrozen[sendName{s.SendKey, s.Occurrence}] = id
 		}
 		return s, err
 	})

@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/tertulia-crm/tertulia/internal/campaign"
+	"github.com/tertulia-crm/tertulia/internal/publication"
 	"github.com/tertulia-crm/tertulia/internal/tracing"
 )
 
@@ -24,9 +24,24 @@ type SendConfig struct {
 	Exclude       []string
 	MaxRecipients int64
 	Variants      []SendVariant
-	StartsAt      time.Time
-	Deadline      time.Time // not begun by then: Expired
-	Suspended     bool
+	// Timing is when it is sent. Of one that recurs, the row that it makes is the declaration, from which workers make its
+	// occurrences; StartsAt, Deadline and NextOccurrence are then those of the next one, and count where the schedule is new.
+	Timing         campaign.Timing
+	NextOccurrence string // "" where none will come
+	StartsAt       time.Time
+	Deadline       time.Time // not begun by then: Expired
+	EndsAt         time.Time // nothing is begun after it; zero for no end
+	Priority       campaign.Priority
+	HoldOut        int            // percent
+	Test           *campaign.Test // nil for none
+	Rolling        bool           // who enters the audience after the freeze is written to as well
+	AddsOnEdit     bool           // also who does so because a segment was edited
+	Suspended      bool
+	Tracking       Tracking
+	// Publication is what is published in place of messages to people; nil for none. Images are the bytes of its pictures, by their digests: they
+	// are kept where the declaration changes something.
+	Publication *publication.Plan
+	Images      map[string][]byte
 }
 
 // SendVariant is one version of the message. A ledger row holds the variant's place in the list.
@@ -64,8 +79,8 @@ type AppliedSend struct {
 
 // UpsertSend declares a send. Its key is its identity: a send of that key which was deleted is adopted, and goes on
 // where it stopped when it comes back within campaign.DormancyLimit. Until the audience is frozen every field may
-// change; a change of a Held or Expired send has it judged anew. Afterwards only the campaign's name and its suspension
-// have an effect. It returns a SendKeyTakenError when another campaign in force has the key.
+// change; a change of a Held or Expired send has it judged anew. Afterwards only the campaign's name, its suspension and its
+// tracking have an effect. It returns a SendKeyTakenError when another campaign in force has the key.
 func (db *DB) UpsertSend(ctx context.Context, c SendConfig) (AppliedSend, error) {
 	// A settled campaign is declared again and again: nothing is locked, which would be a write, unless something differs.
 	if current, err := readSend(ctx, db.Pool, c.SendKey, c.Occurrence, ""); err == nil && current.inForceAs(c) {
@@ -73,6 +88,9 @@ func (db *DB) UpsertSend(ctx context.Context, c SendConfig) (AppliedSend, error)
 	}
 	var applied AppliedSend
 	err := db.InTx(ctx, func(tx pgx.Tx) error {
+		if err := keepImages(ctx, tx, c); err != nil {
+			return err
+		}
 		current, err := lockSend(ctx, tx, c.SendKey, c.Occurrence)
 		if errors.Is(err, ErrNotFound) {
 			applied, err = insertSend(ctx, tx, c)
@@ -104,15 +122,21 @@ type declaredSend struct {
 	SendConfig
 	ID           int64
 	State        campaign.State
-	Frozen       bool
+	Frozen       bool // or aborted: no field of it has an effect any more
 	DormantSince *time.Time
 	Outlived     bool // dormant for longer than the limit
 }
 
 // inForceAs tells whether a declaration would change nothing: it says what the row says, or what no longer counts.
 func (s declaredSend) inForceAs(c SendConfig) bool {
-	return s.DormantSince == nil && s.Campaign == c.Campaign && s.Suspended == c.Suspended &&
-		(s.Frozen || len(differingFields(c, s.SendConfig)) == 0)
+	return !s.turns(c) && (s.Frozen || len(differingFields(c, s.SendConfig)) == 0)
+}
+
+// turns tells whether a declaration changes what has an effect at any time, also on an audience that is frozen.
+func (s declaredSend) turns(c SendConfig) bool {
+	return s.DormantSince != nil || s.Campaign != c.Campaign || s.Suspended != c.Suspended || s.Tracking != c.Tracking ||
+		s.Priority != c.Priority || s.Timing.EndsAt != c.Timing.EndsAt || !s.Timing.SameHours(c.Timing) ||
+		s.Rolling && c.Rolling && (s.MaxRecipients != c.MaxRecipients || s.AddsOnEdit != c.AddsOnEdit)
 }
 
 func lockSend(ctx context.Context, tx pgx.Tx, key, occurrence string) (declaredSend, error) {
@@ -123,9 +147,11 @@ func readSend(ctx context.Context, q sendReader, key, occurrence, locking string
 	s := declaredSend{SendConfig: SendConfig{SendKey: key, Occurrence: occurrence}}
 	err := q.QueryRow(ctx, `
 		select id, campaign, purpose, channel, segments, exclude, max_recipients, variants, starts_at, deadline, suspended,
-			state, frozen_at is not null, dormant_since, coalesce(dormant_since < now() - $3::interval, false)
+			track_opens, track_clicks, timing, coalesce(next_occurrence, ''), priority, hold_out, test, rolling, adds_on_edit, publication,
+			state, frozen_at is not null or state = 'Aborted', dormant_since, coalesce(dormant_since < now() - $3::interval, false)
 		from send where send_key = $1 and occurrence = $2`+locking, key, occurrence, campaign.DormancyLimit).Scan(
 		&s.ID, &s.Campaign, &s.Purpose, &s.Channel, &s.Segments, &s.Exclude, &s.MaxRecipients, &s.Variants, &s.StartsAt, &s.Deadline, &s.Suspended,
+		&s.Tracking.Opens, &s.Tracking.Clicks, &s.Timing, &s.NextOccurrence, &s.Priority, &s.HoldOut, &s.Test, &s.Rolling, &s.AddsOnEdit, &s.Publication,
 		&s.State, &s.Frozen, &s.DormantSince, &s.Outlived)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return s, ErrNotFound
@@ -137,21 +163,33 @@ func insertSend(ctx context.Context, tx pgx.Tx, c SendConfig) (AppliedSend, erro
 	var id int64
 	err := tx.QueryRow(ctx, `
 		insert into send (send_key, occurrence, campaign, purpose, channel, segments, exclude, max_recipients, variants, starts_at, deadline, suspended,
-			traceparent)
-		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, nullif($13, ''))
+			traceparent, track_opens, track_clicks, timing, cron, next_occurrence, ends_at, priority, hold_out, test, rolling, adds_on_edit,
+			publication)
+		values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, nullif($13, ''), $14, $15, $16,
+			nullif($17, ''), nullif($18, ''), $19, $20, $21, $22, $23, $24, $25)
 		on conflict (send_key, occurrence) do nothing returning id`,
 		c.SendKey, c.Occurrence, c.Campaign, c.Purpose, c.Channel, orEmpty(c.Segments), orEmpty(c.Exclude), c.MaxRecipients, c.Variants,
-		c.StartsAt, c.Deadline, c.Suspended, tracing.Parent(ctx)).Scan(&id)
+		c.StartsAt, c.Deadline, c.Suspended, tracing.Parent(ctx), c.Tracking.Opens, c.Tracking.Clicks, c.Timing, c.Timing.Cron, c.NextOccurrence,
+		momentOrNull(c.EndsAt), c.Priority, c.HoldOut, c.Test, c.Rolling, c.AddsOnEdit,
+		c.Publication).Scan(&id)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return AppliedSend{}, nil
 	}
 	return AppliedSend{ID: id, Changed: true}, err
 }
 
+// momentOrNull is null for the zero time.
+func momentOrNull(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
 // orEmpty keeps nil, which would be null, out of columns that hold lists.
-func orEmpty(list []string) []string {
+func orEmpty[T any](list []T) []T {
 	if list == nil {
-		return []string{}
+		return []T{}
 	}
 	return list
 }
@@ -171,46 +209,17 @@ func updateSend(ctx context.Context, tx pgx.Tx, c SendConfig, current declaredSe
 		applied.Ignored = differing
 		differing = nil
 	}
-	revived := current.DormantSince != nil || current.Campaign != c.Campaign || current.Suspended != c.Suspended
-	if !revived && len(differing) == 0 {
-		return applied, nil
-	}
-	applied.Changed = true
-	_, err := tx.Exec(ctx, "update send set campaign = $2, suspended = $3, dormant_since = null where id = $1", current.ID, c.Campaign, c.Suspended)
-	if err != nil {
-		return applied, err
+	if current.turns(c) {
+		applied.Changed = true
+		if err := turnSend(ctx, tx, c, current); err != nil {
+			return applied, err
+		}
 	}
 	if len(differing) == 0 {
 		return applied, nil
 	}
-	// What nobody has been written to for yet may be judged anew: a Held audience against the new bound, an Expired send
-	// against the new deadline.
-	_, err = tx.Exec(ctx, `
-		update send set purpose = $2, channel = $3, segments = $4, exclude = $5, max_recipients = $6, variants = $7, starts_at = $8, deadline = $9,
-			state = case when state in ('Held', 'Expired') then 'Scheduled' else state end,
-			message = null, audience = null, finished_at = null
-		where id = $1`,
-		current.ID, c.Purpose, c.Channel, orEmpty(c.Segments), orEmpty(c.Exclude), c.MaxRecipients, c.Variants, c.StartsAt, c.Deadline)
-	return applied, err
-}
-
-// differingFields names the fields of a declaration, as manifests write them, that differ from what is stored.
-func differingFields(declared, stored SendConfig) []string {
-	var differing []string
-	note := func(field string, same bool) {
-		if !same {
-			differing = append(differing, field)
-		}
-	}
-	note("purpose", declared.Purpose == stored.Purpose)
-	note("channelRef", declared.Channel == stored.Channel)
-	note("audience.segments", slices.Equal(declared.Segments, stored.Segments))
-	note("audience.exclude", slices.Equal(declared.Exclude, stored.Exclude))
-	note("audience.maxRecipients", declared.MaxRecipients == stored.MaxRecipients)
-	note("variants", slices.Equal(declared.Variants, stored.Variants))
-	// PostgreSQL keeps microseconds.
-	note("schedule", declared.StartsAt.Truncate(time.Microsecond).Equal(stored.StartsAt) && declared.Deadline.Truncate(time.Microsecond).Equal(stored.Deadline))
-	return differing
+	applied.Changed = true
+	return applied, replaceSend(ctx, tx, c, current, differing)
 }
 
 // SuspendSend pauses the sends of a campaign whose declaration cannot be applied at the moment, so that nothing goes on

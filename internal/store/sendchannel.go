@@ -34,3 +34,44 @@ func (db *DB) SetChannelTrouble(ctx context.Context, channel, words string) erro
 	}
 	return nil
 }
+
+// ChannelAccount is as whom a channel of a social network posts, and what its server takes.
+type ChannelAccount struct {
+	Handle, ID string // as people write it; as the network numbers it
+	Takes      any    // as JSON
+}
+
+// SetChannelAccount records as whom a channel posts: a worker has logged in with these settings and asked. It writes nothing when that is known, or
+// when the channel has other settings by now.
+func (db *DB) SetChannelAccount(ctx context.Context, c Channel, a ChannelAccount) error {
+	takes := string(mustJSON(a.Takes))
+	err := db.InTx(ctx, func(tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, `
+			update channel set account = $3, account_id = $4, takes = $5::jsonb
+			where name = $1 and settings = $2 and dormant_since is null and (account, account_id, takes) is distinct from ($3, $4, $5::jsonb)`,
+			c.Name, c.settings(), a.Handle, a.ID, takes)
+		if err != nil || tag.RowsAffected() == 0 {
+			return err
+		}
+		return noteStatusChange(ctx, tx, ChannelKind, c.Name)
+	})
+	if err != nil {
+		return fmt.Errorf("record the account of channel %q: %w", c.Name, err)
+	}
+	return nil
+}
+
+// SocialChannels are the channels of social networks that are in force and not suspended.
+func (db *DB) SocialChannels(ctx context.Context) ([]Channel, error) {
+	rows, err := db.Pool.Query(ctx, `
+		select name, type, settings, suspended from channel where type = any ($1) and dormant_since is null and not suspended order by name`,
+		[]string{MastodonType, BlueskyType})
+	if err != nil {
+		return nil, fmt.Errorf("list the channels of social networks: %w", err)
+	}
+	list, err := pgx.CollectRows(rows, readChannel)
+	if err != nil {
+		return nil, fmt.Errorf("list the channels of social networks: %w", err)
+	}
+	return list, nil
+}

@@ -149,7 +149,7 @@ func (s sending) tryCommit(l store.Lease, n int, settlements ...store.Settlement
 	// What is settled as pending with this commit can be tried with it.
 	for _, settlement := range settlements {
 		if settlement.State == campaign.RowPending {
-			rows = append(rows, settlement.Seq)
+			rows = append(rows, store.PendingRow{Seq: settlement.Seq})
 		}
 	}
 	return s.CommitBatch(ctx, store.BatchRequest{

@@ -8,7 +8,9 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/tertulia-crm/tertulia/internal/campaign"
 	"github.com/tertulia-crm/tertulia/internal/crm"
+	"github.com/tertulia-crm/tertulia/internal/policy"
 )
 
 // SendJob is what a worker must know of a frozen send to write its messages.
@@ -26,6 +28,14 @@ type SendJob struct {
 	Attributes []crm.Attribute
 	// Traceparent is the span in which the send was declared; "" where nobody recorded one.
 	Traceparent string
+	// Tracking is what the mails may bear: what the campaign declares and the tenant allows.
+	Tracking Tracking
+	// Timing says in which hours it may be sent.
+	Timing campaign.Timing
+	// PatientUntil is how long messages are tried that a receiver puts off.
+	PatientUntil time.Time
+	// Terms are what the policies say of the send's purpose.
+	Terms policy.Terms
 }
 
 // SendTrace reads whose send this is and the span in which it was declared ("" where nobody recorded one), for a span of
@@ -52,17 +62,29 @@ func (db *DB) LoadSendJob(ctx context.Context, sendID int64) (SendJob, error) {
 }
 
 func (db *DB) loadSendJob(ctx context.Context, job *SendJob) error {
-	var channel string
+	var channel, purpose string
 	err := db.Pool.QueryRow(ctx, `
-		select send_key, campaign, channel, frozen_at, variants, coalesce(traceparent, '')
-		from send where id = $1 and frozen_at is not null`, job.ID).
-		Scan(&job.SendKey, &job.Campaign, &channel, &job.FrozenAt, &job.Variants, &job.Traceparent)
+		select send_key, campaign, purpose, channel, frozen_at, variants, coalesce(traceparent, ''),
+			timing, coalesce(ends_at, frozen_at + $2::interval),
+			track_opens and not (select tracking_forbidden from tenant), track_clicks and not (select tracking_forbidden from tenant)
+		from send where id = $1 and frozen_at is not null`, job.ID, campaign.DeferralLimit).
+		Scan(&job.SendKey, &job.Campaign, &purpose, &channel, &job.FrozenAt, &job.Variants, &job.Traceparent,
+			&job.Timing, &job.PatientUntil, &job.Tracking.Opens, &job.Tracking.Clicks)
 	if errors.Is(err, pgx.ErrNoRows) {
 		return ErrNotFound
 	}
 	if err != nil {
 		return err
 	}
+	if job.Terms, err = loadTerms(ctx, db.Pool, purpose); err != nil {
+		return err
+	}
+	return db.loadContent(ctx, job, channel)
+}
+
+// loadContent reads what a send's messages are written with: its channel, the templates of its variants, and what the tenant
+// has.
+func (db *DB) loadContent(ctx context.Context, job *SendJob, channel string) (err error) {
 	if job.Channel, err = db.LoadChannel(ctx, channel); err != nil {
 		return err
 	}

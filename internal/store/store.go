@@ -27,6 +27,8 @@ type DB struct {
 
 	options Options
 	login   atomic.Pointer[pgx.ConnConfig] // that ChangeLogin named
+
+	mentionKey atomic.Pointer[addressKey] // once it was read
 }
 
 // Options tell how a database is opened. The zero value works.
@@ -89,6 +91,10 @@ func poolConfig(url string, o Options) (*pgxpool.Config, error) {
 	params := config.ConnConfig.RuntimeParams
 	params["search_path"] = Schema
 	params["timezone"] = "UTC"
+	// Compiling takes longer than what it saves, of statements that a wrong estimate makes look costly by seconds.
+	params["jit"] = "off"
+	// What a process asked that has died since is given up: it may hold locks that others wait for.
+	params["client_connection_check_interval"] = "5s"
 	params["application_name"] = "tertulia"
 	if o.ApplicationName != "" {
 		params["application_name"] = o.ApplicationName
@@ -117,6 +123,10 @@ func (db *DB) InTx(ctx context.Context, f func(pgx.Tx) error) error {
 
 // ErrNotFound says that no row answers the question.
 var ErrNotFound = errors.New("not found")
+
+// IsNoText tells whether an error means that something that was asked with holds what no text of the database can: a zero character,
+// or what is no UTF-8.
+func IsNoText(err error) bool { return hasCode(err, "22021", "22P05") }
 
 // IsUnavailable tells whether an error means that the database cannot be reached or used at the moment, so that the
 // same call may succeed later.

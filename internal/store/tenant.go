@@ -1,9 +1,11 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 )
@@ -17,6 +19,19 @@ type Tenant struct {
 	Locales     []string // BCP 47, the first is the default
 	PublicURL   string
 	Suspended   bool
+	// TrackingForbidden keeps tracked links and pixels out of every mail, and what comes of older ones out of the database.
+	TrackingForbidden bool
+	// TrackingRetention is for how long it is kept who followed which link; 0 means DefaultTrackingRetention.
+	TrackingRetention time.Duration
+	// Sentiment is the server that judges how posts speak; nil for none.
+	Sentiment *SentimentServer
+}
+
+// SentimentServer is a server that judges how posts speak, as it stands in the tenant's row. Its token is in the tenant directory.
+type SentimentServer struct {
+	Protocol string `json:"protocol"` // Predict or Chat: see package inference
+	URL      string `json:"url"`
+	Model    string `json:"model,omitempty"`
 }
 
 // ErrForeignDatabase says that a database belongs to another tenant or to another namespace. Nobody inherits people by
@@ -32,7 +47,8 @@ func (e *ErrForeignDatabase) Error() string {
 		e.ID, e.Namespace, e.WantID, e.WantNamespace)
 }
 
-const selectTenant = `select id, namespace, display_name, time_zone, locales, public_url, suspended from tenant`
+const selectTenant = `select id, namespace, display_name, time_zone, locales, public_url, suspended, tracking_forbidden, tracking_retention,
+	sentiment from tenant`
 
 // LoadTenant reads whose database this is. It returns ErrNotFound while nobody has claimed it.
 func (db *DB) LoadTenant(ctx context.Context) (Tenant, error) {
@@ -91,12 +107,14 @@ func checkOwner(t Tenant, id, namespace string) error {
 // SaveTenant claims the database for a tenant, for ever, and records what the data plane must know of it. It writes only
 // what differs and tells whether it wrote. Another tenant's database gives *ErrForeignDatabase.
 func (db *DB) SaveTenant(ctx context.Context, t Tenant) (changed bool, err error) {
+	retention := cmp.Or(t.TrackingRetention, DefaultTrackingRetention)
 	err = db.InTx(ctx, func(tx pgx.Tx) error {
 		tag, err := tx.Exec(ctx, `
-			insert into tenant (id, namespace, display_name, time_zone, locales, public_url, suspended)
-			select $1, $2, $3, $4, $5, $6, $7 where not exists (select from tenant)
+			insert into tenant (id, namespace, display_name, time_zone, locales, public_url, suspended, tracking_forbidden, tracking_retention,
+				sentiment)
+			select $1, $2, $3, $4, $5, $6, $7, $8, $9, $10::jsonb where not exists (select from tenant)
 			on conflict (singleton) do nothing`,
-			t.ID, t.Namespace, t.DisplayName, t.TimeZone, t.Locales, t.PublicURL, t.Suspended)
+			t.ID, t.Namespace, t.DisplayName, t.TimeZone, t.Locales, t.PublicURL, t.Suspended, t.TrackingForbidden, retention, t.Sentiment)
 		if err != nil {
 			return fmt.Errorf("claim the database: %w", err)
 		}
@@ -112,9 +130,11 @@ func (db *DB) SaveTenant(ctx context.Context, t Tenant) (changed bool, err error
 			return err
 		}
 		tag, err = tx.Exec(ctx, `
-			update tenant set display_name = $1, time_zone = $2, locales = $3, public_url = $4, suspended = $5
-			where (display_name, time_zone, locales, public_url, suspended) is distinct from ($1, $2, $3, $4, $5)`,
-			t.DisplayName, t.TimeZone, t.Locales, t.PublicURL, t.Suspended)
+			update tenant set display_name = $1, time_zone = $2, locales = $3, public_url = $4, suspended = $5,
+				tracking_forbidden = $6, tracking_retention = $7, sentiment = $8
+			where (display_name, time_zone, locales, public_url, suspended, tracking_forbidden, tracking_retention, sentiment)
+				is distinct from ($1, $2, $3, $4, $5, $6, $7::interval, $8::jsonb)`,
+			t.DisplayName, t.TimeZone, t.Locales, t.PublicURL, t.Suspended, t.TrackingForbidden, retention, t.Sentiment)
 		if err != nil {
 			return fmt.Errorf("update the tenant: %w", err)
 		}
@@ -135,6 +155,9 @@ func (db *DB) DormantTenant(ctx context.Context) error {
 			"update template set dormant_since = now() where dormant_since is null",
 			"update event_type set dormant_since = now() where dormant_since is null",
 			"update send set dormant_since = now() where dormant_since is null",
+			"update monitor set dormant_since = now() where dormant_since is null",
+			`with asleep as (update social_source set dormant_since = now() where dormant_since is null returning id)
+			update social_source_state s set epoch = epoch + 1, worker = null, leased_until = null from asleep a where s.source_id = a.id`,
 		} {
 			if _, err := tx.Exec(ctx, statement); err != nil {
 				return fmt.Errorf("put the tenant to sleep: %w", err)

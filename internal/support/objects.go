@@ -27,6 +27,21 @@ func describeObject(o v1alpha1.Object) map[string]any {
 		spec["content"] = describeContent(object.Spec.Content)
 	case *v1alpha1.MessageChannel:
 		describeSender(spec, object.Spec.Email)
+	case *v1alpha1.SendPolicy:
+		described = describeRules(described, object.Spec.Rules)
+	case *v1alpha1.ConsentPolicy:
+		spec["purposes"] = describePurposes(object.Spec.Purposes)
+	case *v1alpha1.Monitor, *v1alpha1.SocialSource:
+		accounts := accountsOf(spec)
+		maskAccounts(spec)
+		if status, ok := described["status"]; ok {
+			described["status"] = replaceAll(status, accounts)
+		}
+	case *v1alpha1.AutomationRule, *v1alpha1.ServiceQueue:
+		literals := maskRule(spec)
+		if status, ok := described["status"]; ok {
+			described["status"] = replaceAll(status, literals)
+		}
 	case *v1alpha1.Segment:
 		match, literals := maskLiterals(object.Spec.Match)
 		spec["match"] = match

@@ -115,15 +115,23 @@ type bundle struct {
 	archive *archive
 	errors  []string
 	pods    []podLog
-	// masks are the texts that segments compare contacts with, by namespace and name: messages about a segment repeat them.
+	// masks are the texts that segments and rules compare contacts with, and the accounts that monitors and sources look for, by namespace and
+	// name: messages about them repeat them.
 	masks map[string][]string
 }
 
 func (b *bundle) mask(objects []v1alpha1.Object) {
 	b.masks = map[string][]string{}
 	for _, o := range objects {
-		if segment, ok := o.(*v1alpha1.Segment); ok {
-			_, b.masks[segment.Namespace+"/"+segment.Name] = maskLiterals(segment.Spec.Match)
+		key := o.GetNamespace() + "/" + o.GetName()
+		switch object := o.(type) {
+		case *v1alpha1.Segment:
+			_, literals := maskLiterals(object.Spec.Match)
+			b.masks[key] = append(b.masks[key], literals...)
+		case *v1alpha1.AutomationRule, *v1alpha1.ServiceQueue:
+			b.masks[key] = append(b.masks[key], maskRule(describe(object)["spec"])...)
+		case *v1alpha1.Monitor, *v1alpha1.SocialSource:
+			b.masks[key] = append(b.masks[key], accountsOf(describe(object)["spec"])...)
 		}
 	}
 }

@@ -22,6 +22,10 @@ type campaignLoop struct {
 	// counted is when the segments of a held send had last changed when its audience was counted.
 	counted map[int64]time.Time
 	waiting map[int64]*waitingSend
+	zones   map[int64]lookedAt
+	rolled  map[int64]time.Time // when the segments of a rolling send had last changed when it took in who had entered
+	rests   map[int64]time.Time // until when nobody looks again who has entered a rolling send
+	decided map[int64]time.Time // when it was last looked whether a test can be decided
 }
 
 // waitingSend is a send that could not be frozen.
@@ -31,25 +35,29 @@ type waitingSend struct {
 }
 
 func newCampaignLoop(t *tenant) *campaignLoop {
-	return &campaignLoop{tenant: t, counted: map[int64]time.Time{}, waiting: map[int64]*waitingSend{}}
+	return &campaignLoop{
+		tenant: t, counted: map[int64]time.Time{}, waiting: map[int64]*waitingSend{},
+		zones: map[int64]lookedAt{}, rolled: map[int64]time.Time{}, rests: map[int64]time.Time{}, decided: map[int64]time.Time{},
+	}
 }
 
 // round judges every open send. One that fails does not keep the others waiting.
 func (l *campaignLoop) round(ctx context.Context) error {
+	failed := errors.Join(l.advance(ctx), l.end(ctx))
 	sends, err := l.openSends(ctx)
 	if err != nil {
-		return err
+		return errors.Join(failed, err)
 	}
-	var failed error
+	l.forget(sends)
 	for _, s := range sends {
-		if err := l.judge(ctx, s); err != nil {
+		if err := errors.Join(l.judge(ctx, s), l.tend(ctx, s)); err != nil {
 			failed = errors.Join(failed, err)
 			if store.IsUnavailable(err) || ctx.Err() != nil {
-				break
+				return failed
 			}
 		}
 	}
-	return failed
+	return errors.Join(failed, l.followCommands(ctx))
 }
 
 func (l *campaignLoop) openSends(ctx context.Context) ([]store.OpenSend, error) {
@@ -66,6 +74,9 @@ func (l *campaignLoop) judge(ctx context.Context, s store.OpenSend) error {
 	} else {
 		delete(l.counted, s.ID)
 	}
+	if err := l.awaitFirstZone(ctx, &s); err != nil {
+		return err
+	}
 	next := campaign.Next(s.State, s.Facts, l.o.Now())
 	switch {
 	case next == campaign.Freezing && !s.Facts.Stopped:
@@ -73,7 +84,7 @@ func (l *campaignLoop) judge(ctx context.Context, s store.OpenSend) error {
 	case next == s.State:
 		return nil
 	case next == campaign.Expired:
-		return l.move(ctx, s, next, "the starting deadline passed before the send began, and nothing was sent: give it another schedule to send it")
+		return l.move(ctx, s, next, expiredMessage(s, l.o.Now()))
 	default:
 		return l.move(ctx, s, next, "")
 	}
@@ -114,7 +125,11 @@ func (l *campaignLoop) freeze(ctx context.Context, s store.OpenSend) error {
 	if wait != nil && l.o.Now().Before(wait.until) {
 		return nil
 	}
-	_, err := l.db.WithSendLock(ctx, s.ID, l.o.Lease/3, func(ctx context.Context) error { return l.freezeLocked(ctx, s) })
+	begin := l.freezeLocked
+	if s.Publishes {
+		begin = l.publishLocked
+	}
+	_, err := l.db.WithSendLock(ctx, s.ID, l.o.Lease/3, func(ctx context.Context) error { return begin(ctx, s) })
 	var notReady *store.SegmentNotReadyError
 	if !errors.As(err, &notReady) {
 		delete(l.waiting, s.ID)
@@ -130,7 +145,14 @@ func (l *campaignLoop) freeze(ctx context.Context, s store.OpenSend) error {
 	return l.move(ctx, s, campaign.Freezing, notReady.Error())
 }
 
-// freezeLocked evaluates the segments of a send as of now and writes its audience into the ledger.
+// settleSegments brings the segments of a send up to what was committed until now, so that who changed a second ago counts.
+func (l *campaignLoop) settleSegments(ctx context.Context, names []string) error {
+	step, cancel := health.Step(ctx, l.o.EvaluationLimit)
+	defer cancel()
+	return l.db.SettleSegments(step, names)
+}
+
+// freezeLocked brings the segments of a send up to date and writes its audience into the ledger.
 func (l *campaignLoop) freezeLocked(ctx context.Context, s store.OpenSend) (err error) {
 	ctx, span := tracing.Start(tracing.Under(ctx, s.Traceparent), "freeze", tracing.Tenant(l.id), tracing.Campaign(s.Campaign))
 	defer func() { endSpan(span, err) }()
@@ -141,13 +163,8 @@ func (l *campaignLoop) freezeLocked(ctx context.Context, s store.OpenSend) (err 
 		s.State = campaign.Freezing
 	}
 	began := l.o.Now()
-	for _, name := range s.Segments {
-		step, cancel := health.Step(ctx, l.o.EvaluationLimit)
-		_, err := l.db.EvaluateSegment(step, name)
-		cancel()
-		if err != nil && !errors.Is(err, store.ErrNotFound) {
-			return err
-		}
+	if err := l.settleSegments(ctx, s.Segments); err != nil {
+		return err
 	}
 	step, cancel := health.Step(ctx, l.o.EvaluationLimit)
 	defer cancel()

@@ -7,54 +7,30 @@ import (
 	"hash/fnv"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
 
 	"github.com/tertulia-crm/tertulia/internal/credentials"
 	"github.com/tertulia-crm/tertulia/internal/deliver"
-	"github.com/tertulia-crm/tertulia/internal/deliver/smtp"
 	"github.com/tertulia-crm/tertulia/internal/store"
 )
 
-const (
-	// chunksInParallel is how many chunks a worker works on for one channel.
-	chunksInParallel = 2
-	// batchesInFlight is how many micro-batches of one chunk are handed over at a time: while one is being written
-	// down, the other keeps the connections busy.
-	batchesInFlight = 2
-	// intentsPerConnection bounds what a worker's death leaves ambiguous on a channel: twice four intents for each
-	// connection, however they are spread over chunks and batches.
-	intentsPerConnection = 8
-	// announceAgain is how often a worker repeats what it knows of a channel. A row that says it already is not written.
-	announceAgain = time.Minute
-)
-
-// NewTransport makes the transport of a channel by its type. certificate is told until when the certificate is good that
-// the relay shows; it may be nil.
-func NewTransport(c store.Channel, secret credentials.Channel, certificate func(notAfter time.Time)) (deliver.Transport, error) {
-	if c.Type != "Email" {
-		return nil, fmt.Errorf("channels of type %q are unknown to this worker: upgrade it", c.Type)
-	}
-	e := c.Email
-	o := smtp.Options{Host: e.Host, Port: e.Port, TLS: smtp.TLSMode(e.TLS), Connections: e.Connections, Certificate: certificate}
-	if e.Authenticated {
-		if secret.Username == "" {
-			return nil, errors.New("the channel's credentials have not arrived: its Secret needs the keys username and password")
-		}
-		o.Username, o.Password = secret.Username, secret.Password
-	}
-	return smtp.New(o)
-}
+// announceAgain is how often a worker repeats what it knows of a channel. A row that says it already is not written.
+const announceAgain = time.Minute
 
 // channel is what a worker keeps of a channel: its connections and how it fares.
 type channel struct {
 	tenant  *tenant
 	name    string
 	circuit *circuit
+	pacer   *pacer
+	room    room
+	yields  atomic.Bool // an urgent send waits for a slot: mass mails give theirs back
 
 	mu      sync.Mutex
-	chunks  int // being worked on
+	chunks  int // that are held
 	current *connections
 
 	words  string    // why it does not deliver; "" when it does
@@ -71,17 +47,21 @@ func newChannel(t *tenant, name string) *channel {
 	for _, outcome := range outcomes {
 		t.o.Metrics.Messages.WithLabelValues(t.id, name, outcome) // the series is there before the first message
 	}
-	return &channel{tenant: t, name: name, circuit: &circuit{backoff: t.o.ChannelBackoff, seed: seed.Sum64(), now: t.o.Now}}
+	return &channel{tenant: t, name: name, pacer: newPacer(t, name), circuit: &circuit{backoff: t.o.ChannelBackoff, seed: seed.Sum64(), now: t.o.Now}}
 }
 
-// takeSlot tells whether another chunk may be worked on, and counts it.
-func (c *channel) takeSlot() bool {
+// takeSlot tells whether another chunk may be held, and counts it.
+func (c *channel) takeSlot(urgent bool) bool {
 	if !c.circuit.closed() {
 		return false
 	}
+	most := chunksPerChannel
+	if urgent {
+		most += urgentChunks
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.chunks >= chunksInParallel {
+	if c.chunks >= most {
 		return false
 	}
 	c.chunks++
@@ -92,11 +72,6 @@ func (c *channel) giveSlot() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.chunks--
-}
-
-// batchRows is how many intents a micro-batch holds.
-func batchRows(connections int) int {
-	return max(1, max(1, connections)*intentsPerConnection/(chunksInParallel*batchesInFlight))
 }
 
 // connections is a transport with the settings that it was made from. It is closed when newer settings have replaced it

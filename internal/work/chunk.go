@@ -21,50 +21,126 @@ const (
 	lastWriteTimeout = 2 * time.Second
 )
 
-// chunkRun is the work on one leased chunk: micro-batches of intents are committed one after the other, each together
-// with the outcomes that are known by then, and handed over while the next one is committed.
+// chunkRun is the work on one leased chunk: micro-batches of intents are committed one after the other, each together with
+// the outcomes of the one before. While one chunk's are committed another one's keep the connections busy.
 type chunkRun struct {
 	*sender
 	channel   *channel
 	job       *job
-	transport deliver.Transport
+	transport *connections
 	lease     store.Lease
+	urgent    bool
+	share     share // that each micro-batch takes of the channel's room
+	held      int   // of it, at the moment
+	paced     paced
+	hours     hours
 	log       logr.Logger
 
-	rows     []int64            // those to be tried yet
+	rows     []store.PendingRow // those to be tried yet
 	known    []store.Settlement // outcomes that are not known to be written yet
 	inFlight int
-	done     chan []store.Settlement
+	open     map[*handing]struct{} // those in flight
+	done     chan handed
+}
+
+// prepare reads what the chunk holds and waits until there is room to hand it over. It is not ready when ctx ends first.
+func (r *chunkRun) prepare(ctx context.Context) (ready bool, err error) {
+	if r.rows, err = r.pending(ctx, r.lease); err != nil {
+		return false, err
+	}
+	if r.job, err = r.sender.job(ctx, r.lease.SendID); err != nil {
+		return false, err
+	}
+	r.share = planShare(r.job.Channel.Connections(), len(r.rows), r.urgent)
+	health.Wait(ctx, watchedElsewhere) // others' hand-overs
+	if r.held = r.channel.room.take(ctx, r.share); r.held == 0 {
+		return false, nil
+	}
+	health.Wait(ctx, 0) // nothing any more
+	r.share.least, r.share.want = r.held, r.held
+	r.job, err = r.sender.job(ctx, r.lease.SendID) // that may have taken long
+	return err == nil, err
+}
+
+// connect finds the connections to hand over by. Who has some gives them back.
+func (r *chunkRun) connect() (err error) {
+	if r.job.trouble != nil {
+		return r.job.trouble
+	}
+	r.transport, err = r.channel.useConnections(r.job.Channel)
+	return err
 }
 
 // run works through the chunk once. When ctx ends no further intents are committed; what was handed over is settled
 // until drain ends, and what is known by then is written.
 func (r *chunkRun) run(ctx, drain context.Context) {
-	r.done = make(chan []store.Settlement, batchesInFlight)
-	for more := true; more && len(r.rows) > 0 && ctx.Err() == nil; {
-		limit := r.channel.circuit.admit(batchRows(r.job.Channel.Email.Connections))
+	ctx, drain, span := r.startChunk(ctx, drain, r.job, r.lease)
+	defer span.End()
+	r.log = logr.FromContextOrDiscard(ctx).WithValues("campaign", r.job.Campaign, "channel", r.channel.name, "chunk", r.lease.Chunk)
+	r.done, r.open = make(chan handed, r.share.most/r.share.want+1), map[*handing]struct{}{}
+	for more := true; more && len(r.rows) > 0 && r.makeRoom(ctx) && !r.yields() && r.within(drain); {
+		limit := r.channel.circuit.admit(r.share.want)
+		trial := limit < r.share.want
 		if limit == 0 {
+			break
+		}
+		if limit = r.admit(drain, limit); limit == 0 {
+			r.channel.circuit.untold()
 			break
 		}
 		judged := time.Now() // at the earliest
 		var batch store.Batch
 		batch, more = r.commit(drain, limit)
+		r.spare(batch)
 		if len(batch.Recipients) == 0 {
 			r.channel.circuit.untold()
 			continue
 		}
 		r.handOver(ctx, batch, judged)
-		most := batchesInFlight - 1
-		if limit == 1 {
-			most = 0 // a single message that tries a channel in trouble decides about the rest
+		if trial { // a single message that tries a channel in trouble decides about the rest
+			r.collect(drain, 0)
 		}
-		r.collect(drain, most)
+	}
+	if ctx.Err() != nil {
+		r.release(drain)
 	}
 	if !r.collect(drain, 0) {
 		r.abandon()
 	}
 	r.finish(drain)
+	r.putOff(drain)
 }
+
+// makeRoom waits until another batch may be committed: when one came back, whose outcomes are written with it, or when there is
+// room for more in flight, as while an answer is long in coming or no other chunk is left. It is false when ctx ends first.
+func (r *chunkRun) makeRoom(ctx context.Context) bool {
+	for ctx.Err() == nil {
+		spare := r.held - r.inFlight*r.share.want
+		if surplus := spare - r.share.want; surplus > 0 && len(r.known) == 0 {
+			r.channel.room.give(surplus)
+			r.held -= surplus
+		}
+		if spare >= r.share.want {
+			return true
+		}
+		n, freed := r.channel.room.more(r.share)
+		if r.held += n; n > 0 {
+			return true
+		}
+		health.Wait(ctx, watchedElsewhere)
+		select {
+		case back := <-r.done:
+			r.take(back)
+		case <-freed:
+		case <-ctx.Done():
+		}
+		health.Wait(ctx, 0)
+	}
+	return false
+}
+
+// yields tells whether the rest of the chunk waits because an urgent send needs its place.
+func (r *chunkRun) yields() bool { return !r.urgent && r.channel.yields.Load() }
 
 // commit commits the next micro-batch with the outcomes so far. more is false when this worker must not go on with the
 // chunk.
@@ -74,7 +150,8 @@ func (r *chunkRun) commit(drain context.Context, limit int) (batch store.Batch, 
 	defer cancel()
 	limit = min(limit, len(r.rows))
 	batch, err := r.db.CommitBatch(ctx, store.BatchRequest{
-		Lease: r.lease, Settlements: r.known, Rows: r.rows[:limit], Attributes: r.job.Attributes,
+		Lease: r.lease, Settlements: r.known, Rows: r.rows[:limit], Attributes: r.job.Attributes, Terms: r.job.Terms,
+		Tracked: r.job.Tracking.Any(), Identified: r.job.Channel.Type == store.WebhookType,
 	})
 	span.SetAttributes(tracing.Count("intents", len(batch.Recipients)), tracing.Count("outcomes", len(r.known)), tracing.Count("skipped", batch.Skipped))
 	endSpan(span, err)
@@ -128,12 +205,17 @@ func outcomeLabel(s store.Settlement) string {
 
 // handOver writes the messages of a batch and hands them over, in the background.
 func (r *chunkRun) handOver(ctx context.Context, batch store.Batch, judged time.Time) {
+	h := newHanding(batch)
 	r.inFlight++
+	r.open[h] = struct{}{}
 	ctx, span := tracing.Start(ctx, "hand over", tracing.Channel(r.channel.name))
 	watched := r.watch.Begin(r.id, "hand-over on channel "+r.channel.name, r.o.StatementLimit) // of which writing takes a fraction
+	rows := r.paced.admitted
 	go func() {
 		defer watched.End()
-		settlements, messages, attempts := r.write(batch)
+		var memory pages
+		defer memory.giveBack()
+		settlements, messages, attempts := r.write(&memory, h)
 		switch {
 		case len(messages) == 0:
 			r.channel.circuit.untold()
@@ -145,11 +227,16 @@ func (r *chunkRun) handOver(ctx context.Context, batch store.Batch, judged time.
 				settlements = append(settlements, a.Undone())
 			}
 		default:
+			began := time.Now()
 			results, err := r.deliver(ctx, watched, messages)
 			if ctx.Err() == nil {
 				r.channel.report(ctx, results, err)
+				r.hear(health.NewContext(ctx, watched), rows, attempts, results, time.Since(began))
 			}
 			for i, a := range attempts {
+				if messages[i].Claim.Withdrawn() {
+					continue // it is pending again
+				}
 				result := deliver.Result{Outcome: deliver.Unknown}
 				if i < len(results) {
 					result = results[i]
@@ -159,7 +246,7 @@ func (r *chunkRun) handOver(ctx context.Context, batch store.Batch, judged time.
 		}
 		endHandOver(span, settlements)
 		r.o.Metrics.BatchSeconds.WithLabelValues(r.id, r.channel.name).Observe(time.Since(judged).Seconds())
-		r.done <- settlements
+		r.done <- handed{h, settlements}
 	}()
 }
 
@@ -180,22 +267,27 @@ func (r *chunkRun) deliver(ctx context.Context, watched *health.Loop, messages [
 
 // write writes the messages of a batch. Who cannot be written to, because the template fails for what is known of them,
 // is settled at once and does not keep the others waiting.
-func (r *chunkRun) write(batch store.Batch) (settlements []store.Settlement, messages []deliver.Message, attempts []store.Attempt) {
-	messages = make([]deliver.Message, 0, len(batch.Recipients))
-	attempts = make([]store.Attempt, 0, len(batch.Recipients))
-	for _, recipient := range batch.Recipients {
-		message, err := r.job.write(recipient)
+func (r *chunkRun) write(memory *pages, h *handing) (settlements []store.Settlement, messages []deliver.Message, attempts []store.Attempt) {
+	recipients := h.batch.Recipients
+	messages = make([]deliver.Message, 0, len(recipients))
+	attempts = make([]store.Attempt, 0, len(recipients))
+	for i, recipient := range recipients {
+		message, err := r.job.write(memory, recipient)
 		if err != nil {
 			settlements = append(settlements, store.Settlement{
 				Attempt: recipient.Attempt, State: campaign.RowFailed, Reason: "NotWritten", Reply: err.Error(),
 			})
 			continue
 		}
+		message.Claim = &h.claims[i]
 		messages = append(messages, message)
 		attempts = append(attempts, recipient.Attempt)
 	}
 	return settlements, messages, attempts
 }
+
+// maxRetryIn bounds how long a server may ask to wait.
+const maxRetryIn = 12 * time.Hour
 
 // settle decides what a transport's result means for a row.
 func (r *chunkRun) settle(a store.Attempt, result deliver.Result) store.Settlement {
@@ -208,8 +300,8 @@ func (r *chunkRun) settle(a store.Attempt, result deliver.Result) store.Settleme
 	case deliver.Unknown:
 		s.State = campaign.RowAmbiguous
 	case deliver.Deferred:
-		delay, again := campaign.RetryDeferred(r.o.Deferral, r.job.FrozenAt, r.o.Now(), a.Number, seedOf(r.lease.SendID, a.Seq))
-		s.State, s.RetryIn = campaign.RowPending, delay
+		delay, again := campaign.RetryDeferred(r.o.Deferral, r.job.PatientUntil, r.o.Now(), a.Number, seedOf(r.lease.SendID, a.Seq))
+		s.State, s.RetryIn = campaign.RowPending, max(delay, min(result.RetryIn, maxRetryIn))
 		if !again {
 			s.State, s.Reason = campaign.RowFailed, "DeferredTooLong"
 		}
@@ -230,9 +322,8 @@ func (r *chunkRun) collect(ctx context.Context, most int) bool {
 	for r.inFlight > most {
 		health.Wait(ctx, watchedElsewhere)
 		select {
-		case settlements := <-r.done:
-			r.inFlight--
-			r.known = append(r.known, settlements...)
+		case back := <-r.done:
+			r.take(back)
 		case <-ctx.Done():
 			return false
 		}

@@ -81,12 +81,3 @@ func TestStatusNotes(t *testing.T) {
 		t.Errorf("there is nothing more to tell: %v", rest)
 	}
 }
-
-func TestBatchRows(t *testing.T) {
-	for connections := range 101 {
-		most := batchRows(connections) * batchesInFlight * chunksInParallel
-		if most > intentsPerConnection*max(1, connections) {
-			t.Errorf("with %d connections %d intents can be in flight", connections, most)
-		}
-	}
-}

@@ -250,7 +250,7 @@ func TestAChannelThatCannotBeUsed(t *testing.T) {
 		mu.Lock()
 		defer mu.Unlock()
 		tries = append(tries, time.Now())
-		return work.NewTransport(c, secret, certificate)
+		return work.Transports{}.New(c, secret, certificate)
 	}
 	h.worker(o)
 	h.eventually("the channel should be tried again and again", func() bool {
@@ -327,6 +327,11 @@ func TestPauses(t *testing.T) {
 			"spec.suspend is set and removed",
 			func(h *house) { h.campaign(func(c *store.SendConfig) { c.Suspended = true }) },
 			func(h *house) { h.campaign(nil) },
+		},
+		"Command": {
+			"a person pauses and resumes",
+			func(h *house) { h.command(campaign.Pause) },
+			func(h *house) { h.command(campaign.Resume) },
 		},
 		"Deleted": {
 			"the campaign is deleted and applied again",

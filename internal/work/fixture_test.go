@@ -166,12 +166,14 @@ func (h *house) options() work.Options {
 func quickOptions(tenants string) work.Options {
 	const quick = 20 * time.Millisecond
 	return work.Options{
-		TenantsDir: tenants, TenantPoll: quick, SendPoll: quick, CampaignPoll: quick, SegmentPoll: quick, SweepPoll: quick, StatusEvery: quick,
+		TenantsDir: tenants, TenantPoll: quick, SendPoll: quick, CampaignPoll: quick, SegmentPoll: quick, RulePoll: quick, SweepPoll: quick, StatusEvery: quick,
 		Lease: 2 * time.Second, Grace: 10 * time.Second,
 		Deferral:        campaign.Backoff{First: quick, Max: 50 * time.Millisecond},
 		ChannelBackoff:  campaign.Backoff{First: quick, Max: 50 * time.Millisecond},
 		DatabaseBackoff: campaign.Backoff{First: quick, Max: 50 * time.Millisecond},
 		Transport:       quickTransport,
+		Connector:       openSquare, ListenPoll: quick, ListenNetworks: loopback,
+		SourceBackoff: campaign.Backoff{First: quick, Max: 100 * time.Millisecond},
 	}
 }
 

@@ -1,14 +1,17 @@
 package work
 
 import (
+	"context"
+	"errors"
 	"fmt"
-	"net/mail"
+	"slices"
 	"strings"
 	"time"
 
-	"golang.org/x/net/idna"
-
+	"github.com/tertulia-crm/tertulia/internal/compose"
+	"github.com/tertulia-crm/tertulia/internal/credentials"
 	"github.com/tertulia-crm/tertulia/internal/deliver"
+	"github.com/tertulia-crm/tertulia/internal/deliver/dkim"
 	"github.com/tertulia-crm/tertulia/internal/render"
 	"github.com/tertulia-crm/tertulia/internal/store"
 )
@@ -16,125 +19,162 @@ import (
 // job is a send as it is written to its recipients: what is stored, compiled.
 type job struct {
 	store.SendJob
-	readAt    time.Time
-	trouble   error       // what keeps every message from being written: of the channel or the tenant, and no recipient's
-	templates []*template // one for each variant
-	sender    string      // the envelope's sender
-	domain    string      // of the sender, in ASCII
-	oneClick  bool
-	zone      *time.Location
-	tenant    map[string]any // what templates see of the tenant
-	now       func() time.Time
+	readAt   time.Time
+	trouble  error // what keeps every message from being written: of the channel or the tenant, and no recipient's
+	variants []variant
+	sender   string // the envelope's sender
+	domain   string // of the sender, in ASCII
+	signer   *render.Signer
+	outside  outsideOf
+	dkim     *dkim.Signer // nil where the relay signs, or nobody
+	dkimOf   dkimSettings // what it was made from
+	now      func() time.Time
 }
 
-// template is a compiled template with the digest of what it was compiled from.
-type template struct {
-	*render.Template
-	digest string
+// dkimSettings are what a signer is made from.
+type dkimSettings struct{ domain, selector, key string }
+
+// variant is one version of the message.
+type variant struct {
+	template *render.Template
+	digest   string           // of what it was compiled from
+	messages *render.Messages // nil while no message can be written
+	linked   bool             // its links have their numbers
+}
+
+// outsideOf is what messages are compiled with besides their template, to be compared.
+type outsideOf struct {
+	from, replyTo, publicURL, timeZone, displayName, fields string
+	oneClick                                                bool
+	tracking                                                store.Tracking
 }
 
 // newJob compiles a send. What known, an older reading of the same send, has compiled already is not compiled again.
 func newJob(stored store.SendJob, known *job, now func() time.Time) (*job, error) {
-	j := &job{SendJob: stored, readAt: now(), now: now, tenant: map[string]any{"display_name": stored.Tenant.DisplayName}}
-	j.oneClick = strings.HasPrefix(stored.Tenant.PublicURL, "https://") && stored.Channel.Email.DKIM == "Relay"
-	var err error
-	if j.zone, err = time.LoadLocation(stored.Tenant.TimeZone); err != nil {
-		j.zone = time.UTC
+	j := &job{SendJob: stored, readAt: now(), now: now}
+	if known != nil && slices.Equal(known.LinkKey, stored.LinkKey) {
+		j.signer = known.signer
+	} else {
+		j.signer = render.NewSigner(stored.LinkKey)
 	}
 	for i, t := range stored.Templates {
-		if known != nil && i < len(known.templates) && known.Templates[i].Name == t.Name && known.templates[i].digest == t.Digest {
-			j.templates = append(j.templates, known.templates[i])
+		if known != nil && i < len(known.variants) && known.Templates[i].Name == t.Name && known.variants[i].digest == t.Digest {
+			j.variants = append(j.variants, known.variants[i])
 			continue
 		}
-		compiled, err := compileTemplate(t)
+		compiled, err := compose.Template(t)
 		if err != nil {
 			return nil, err
 		}
-		j.templates = append(j.templates, compiled)
+		j.variants = append(j.variants, variant{template: compiled, digest: t.Digest})
 	}
-	if err := j.address(); err != nil {
+	if err := j.compileMessages(known); err != nil {
 		j.trouble = fmt.Errorf("no message can be written: %w", err)
 	}
 	return j, nil
 }
 
-func compileTemplate(t store.Template) (*template, error) {
-	contents := make([]render.Content, len(t.Content))
-	for i, c := range t.Content {
-		contents[i] = render.Content{Locale: c.Locale, Subject: c.Subject, HTML: c.HTML, Text: c.Text}
+// compileMessages prepares all that is the same for every recipient.
+func (j *job) compileMessages(known *job) error {
+	if j.Channel.Type == store.WebhookType {
+		return j.preparePosts()
 	}
-	compiled, err := render.Compile(t.DefaultLocale, contents)
-	if err != nil {
-		return nil, fmt.Errorf("compile template %q: %w", t.Name, err)
+	var err error
+	if j.sender, j.domain, err = compose.Sender(j.Channel.Email.From); err != nil {
+		return err
 	}
-	return &template{Template: compiled, digest: t.Digest}, nil
+	outside := compose.Outside(j.SendJob, j.domain, j.signer)
+	outside.Opens, outside.Clicks = j.Tracking.Opens, j.Tracking.Clicks
+	j.outside = outsideOf{
+		from: outside.From, replyTo: outside.ReplyTo, publicURL: outside.PublicURL, timeZone: j.Tenant.TimeZone,
+		displayName: j.Tenant.DisplayName, fields: strings.Join(outside.Fields, " "), oneClick: outside.OneClick, tracking: j.Tracking,
+	}
+	same := known != nil && known.outside == j.outside && known.signer == j.signer
+	for i := range j.variants {
+		if v := &j.variants[i]; v.messages == nil || !same {
+			if v.messages, err = v.template.CompileMessages(outside); err != nil {
+				return err
+			}
+			v.linked = false
+		}
+	}
+	return nil
 }
 
-// address prepares what every message bears on its outside, and tries it on a message to nobody.
-func (j *job) address() error {
-	from, err := mail.ParseAddress(j.Channel.Email.From)
+// prepareSigning makes the signer of a channel whose mail the workers sign. known is an older reading of the same send.
+func (j *job) prepareSigning(secret credentials.Channel, known *job) {
+	e := j.Channel.Email
+	if e.DKIM != store.SelfDKIM || j.trouble != nil {
+		return
+	}
+	j.dkimOf = dkimSettings{domain: e.DKIMDomain, selector: e.DKIMSelector, key: secret.DKIMPrivateKey}
+	if known != nil && known.dkim != nil && known.dkimOf == j.dkimOf {
+		j.dkim = known.dkim
+		return
+	}
+	if secret.DKIMPrivateKey == "" {
+		j.trouble = errors.New("no message can be signed: the channel's key has not arrived: the Secret of dkimSignature needs the key dkim-private-key")
+		return
+	}
+	signer, err := dkim.New(e.DKIMDomain, e.DKIMSelector, secret.DKIMPrivateKey)
 	if err != nil {
-		return fmt.Errorf("sender: %w", err)
+		j.trouble = fmt.Errorf("no message can be signed with the channel's key: %w", err)
+		return
 	}
-	at := strings.LastIndexByte(from.Address, '@')
-	if j.domain, err = idna.Lookup.ToASCII(from.Address[at+1:]); err != nil {
-		return fmt.Errorf("domain of the sender: %w", err)
+	j.dkim = signer
+}
+
+// links is where the links of sends are kept.
+type links interface {
+	EnsureLinks(ctx context.Context, sendID int64, urls []string) (map[string]int64, error)
+}
+
+// number gives the links of messages that were compiled anew their numbers. Until then no message is written.
+func (j *job) number(ctx context.Context, db links) error {
+	for i := range j.variants {
+		v := &j.variants[i]
+		if v.messages == nil || v.linked {
+			continue
+		}
+		urls := v.messages.Links()
+		if len(urls) > 0 {
+			ids, err := db.EnsureLinks(ctx, j.ID, urls)
+			if err != nil {
+				return err
+			}
+			v.messages.Number(ids)
+		}
+		v.linked = true
 	}
-	j.sender = from.Address[:at+1] + j.domain
-	_, err = j.compose("nobody@example.com", 1, j.unsubscribeURL(1), render.Rendered{})
-	return err
+	return nil
 }
 
 // write writes the message to one recipient. An error, a panic included, concerns this recipient alone: no contact's
-// data may stop a send.
-func (j *job) write(r store.Recipient) (m deliver.Message, err error) {
+// data may stop a send. A mail stands in the pages that it is given.
+func (j *job) write(to *pages, r store.Recipient) (m deliver.Message, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("write the message: %v", p)
 		}
 	}()
-	if r.Variant < 0 || r.Variant >= len(j.templates) {
+	if r.Variant < 0 || r.Variant >= len(j.variants) {
 		return m, fmt.Errorf("the send has no variant %d", r.Variant)
 	}
-	unsubscribe := j.unsubscribeURL(r.ContactID)
-	rendered, err := j.templates[r.Variant].Render(r.Locale, render.Vars{
-		"contact": j.contact(r), "tenant": j.tenant, "unsubscribe_url": unsubscribe,
+	if j.Channel.Type == store.WebhookType {
+		return j.writePost(r)
+	}
+	message := j.variants[r.Variant].messages.For(r.Locale)
+	// A little more than the last one had, so that most messages are written without growing.
+	data, err := message.Append(to.room(message.Size()+256), render.Recipient{
+		Address: r.Address, Seq: r.Seq, Contact: r.ContactID, Locale: r.Locale, TimeZone: r.TimeZone, Tags: r.Tags, Values: r.Attributes,
+		Date: j.now(), ConfirmURL: j.confirmURL(r.ContactID), Untracked: r.Untracked,
 	})
+	if err == nil && j.dkim != nil {
+		data, err = j.dkim.Sign(data)
+	}
 	if err != nil {
 		return m, err
 	}
-	data, err := j.compose(r.Address, r.Seq, unsubscribe, rendered)
-	if err != nil {
-		return m, err
-	}
-	return deliver.Message{From: j.sender, To: r.Address, Data: data}, nil
-}
-
-func (j *job) unsubscribeURL(contactID int64) string {
-	return j.Tenant.PublicURL + "/u/" + render.SignUnsubscribe(j.LinkKey, j.ID, contactID)
-}
-
-func (j *job) compose(to string, seq int64, unsubscribe string, content render.Rendered) ([]byte, error) {
-	return render.Compose(render.Envelope{
-		From: j.Channel.Email.From, ReplyTo: j.Channel.Email.ReplyTo, To: to,
-		MessageID: render.MessageID(j.LinkKey, j.ID, seq, "", j.domain), Date: j.now().In(j.zone),
-		UnsubscribeURL: unsubscribe, OneClick: j.oneClick,
-	}, content)
-}
-
-// contact is what templates see of a contact: its attributes and the fields that every contact has.
-func (j *job) contact(r store.Recipient) map[string]any {
-	fields := make(map[string]any, len(j.Attributes)+3)
-	for i, a := range j.Attributes {
-		if r.Attributes[i] != nil {
-			fields[a.Name] = r.Attributes[i]
-		}
-	}
-	fields["tags"] = r.Tags
-	for name, value := range map[string]string{"locale": r.Locale, "time_zone": r.TimeZone} {
-		if value != "" {
-			fields[name] = value
-		}
-	}
-	return fields
+	id := j.signer.MessageID(j.ID, r.Seq, "", j.domain)
+	return deliver.Message{ID: id[1 : len(id)-1], From: j.envelopeSender(r.Seq), To: r.Address, Data: to.keep(data)}, nil
 }

@@ -73,7 +73,7 @@ func TestAStuckLoopIsNotLive(t *testing.T) {
 		},
 		"a lock that is not given back": {
 			wedge: func(o *work.Options, end chan struct{}) { o.Now = lockedClock(end) },
-			loops: []string{"campaigns", "segments"},
+			loops: []string{"campaigns", "builds"},
 		},
 		"one that was never to be had": {
 			wedge: func(o *work.Options, end chan struct{}) {

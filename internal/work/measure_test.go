@@ -53,7 +53,8 @@ func TestWhatAWorkerMeasures(t *testing.T) {
 	h.eventually("a measure and an audit after the end", func() bool {
 		_, ok := gathered(t, o.Metrics)["tertulia_ledger_balanced "+tenantID]
 		due, and := gathered(t, o.Metrics)["tertulia_due_messages newsletter "+tenantID]
-		return ok && and && due == 0
+		left, known := gathered(t, o.Metrics)["tertulia_time_to_empty_seconds newsletter "+tenantID]
+		return ok && and && due == 0 && known && left == 0
 	})
 	got := gathered(t, o.Metrics)
 	for name, want := range map[string]float64{
@@ -62,6 +63,8 @@ func TestWhatAWorkerMeasures(t *testing.T) {
 		"tertulia_due_messages newsletter " + tenantID:             0,
 		"tertulia_due_oldest_age_seconds newsletter " + tenantID:   0,
 		"tertulia_ambiguous_messages newsletter " + tenantID:       0,
+		"tertulia_pending_messages newsletter " + tenantID:         0,
+		"tertulia_time_to_empty_seconds newsletter " + tenantID:    0,
 		"tertulia_orphaned_intents " + tenantID:                    0,
 		"tertulia_ledger_balanced " + tenantID:                     1,
 		"tertulia_database_up " + tenantID:                         1,

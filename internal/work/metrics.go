@@ -26,8 +26,20 @@ type Metrics struct {
 	// LoopFailures counts the rounds of a loop that failed.
 	LoopFailures *prometheus.CounterVec
 
-	database *metrics.Database
-	measures measures
+	// Returned counts what came back into mailboxes.
+	Returned *prometheus.CounterVec
+
+	database    *metrics.Database
+	measures    measures
+	segments    segmentMetrics
+	rules       ruleMetrics
+	service     serviceMetrics
+	suggestions suggestMetrics
+	pace        paceMetrics
+	monitors    monitorMetrics
+	listen      listenMetrics
+	influence   influenceMetrics
+	sentiment   sentimentMetrics
 }
 
 // NewMetrics makes metrics that are not registered yet.
@@ -42,15 +54,26 @@ func NewMetrics() *Metrics {
 			metrics.DurationBuckets(), "tenant", "channel"),
 		FreezeSeconds: s.Histogram("tertulia_freeze_duration_seconds", "Time to evaluate a send's segments and to write its ledger.",
 			metrics.DurationBuckets(), "tenant"),
-		SegmentSeconds: s.Histogram("tertulia_segment_duration_seconds", "Time to evaluate a segment.", metrics.DurationBuckets(), "tenant"),
+		SegmentSeconds: s.Histogram("tertulia_segment_duration_seconds", "Time to build a segment: to evaluate everybody for it.",
+			metrics.DurationBuckets(), "tenant"),
 		Leases:         s.Gauge("tertulia_leases", "Chunks of sends that this worker holds.", "tenant", "channel"),
 		ChannelTrouble: s.Gauge("tertulia_channel_trouble", "1 while a channel takes nothing from this worker.", "tenant", "channel"),
 		Permitted: s.Gauge("tertulia_ledger_permitted",
 			"1 while the tenant's ledger is the one that the operator permits to send from; 0 after a failover until it is permitted again, and "+
 				"in a quarantine.", "tenant"),
+		Returned:     s.Returned(),
 		LoopFailures: s.Counter("tertulia_loop_failures_total", "Rounds of a worker's loop that failed and were tried again.", "tenant", "loop"),
 		database:     s.Database(store.TroubleReasons),
 		measures:     declareMeasures(s),
+		segments:     declareSegments(s),
+		rules:        declareRules(s),
+		service:      declareService(s),
+		suggestions:  declareSuggestions(s),
+		pace:         declarePace(s),
+		monitors:     declareMonitors(s),
+		listen:       declareListen(s),
+		influence:    declareInfluence(s),
+		sentiment:    declareSentiment(s),
 	}
 }
 

@@ -19,6 +19,9 @@ import (
 // workerProcess names the variable that makes this test binary a worker for the directory of tenants that it holds.
 const workerProcess = "TERTULIA_TEST_WORKER"
 
+// patientWorker names the variable that gives such a worker the usual time limits, of the relay too.
+const patientWorker = "TERTULIA_TEST_PATIENT_WORKER"
+
 // runWorkerProcess works until SIGTERM.
 func runWorkerProcess(dir string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
@@ -28,6 +31,9 @@ func runWorkerProcess(dir string) int {
 	// A worker that is stopped for as long as a test stops it has lost its leases, and one that is killed leaves intents
 	// that a test can wait for.
 	o.Lease, o.IntentAge = 500*time.Millisecond, 2*time.Second
+	if os.Getenv(patientWorker) != "" {
+		o.Transport, o.Lease, o.IntentAge = nil, 0, 0
+	}
 	w, err := work.New(o)
 	if err != nil {
 		fmt.Println(err)
@@ -43,12 +49,23 @@ func runWorkerProcess(dir string) int {
 // process starts a worker in a process of its own. It is killed when the test ends.
 func (h *house) process() *exec.Cmd {
 	h.t.Helper()
+	return h.startProcess()
+}
+
+// patientProcess is process with the usual times: a lease does not run out while a test waits.
+func (h *house) patientProcess() *exec.Cmd {
+	h.t.Helper()
+	return h.startProcess(patientWorker + "=1")
+}
+
+func (h *house) startProcess(env ...string) *exec.Cmd {
+	h.t.Helper()
 	self, err := os.Executable()
 	if err != nil {
 		h.t.Fatal(err)
 	}
 	cmd := exec.Command(self)
-	cmd.Env = append(os.Environ(), workerProcess+"="+h.tenants)
+	cmd.Env = append(append(os.Environ(), workerProcess+"="+h.tenants), env...)
 	output, err := cmd.StdoutPipe()
 	if err != nil {
 		h.t.Fatal(err)

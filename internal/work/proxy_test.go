@@ -21,6 +21,8 @@ type proxy struct {
 	down    bool
 	mute    bool
 	commits int
+	// cutOn is a statement at whose first saying the connection ends; "" for none.
+	cutOn string
 	// onCommit decides about the nth commit that a client sends.
 	onCommit func(n int) fate
 }
@@ -147,6 +149,9 @@ func (p *proxy) answer(server, client net.Conn, unheardCommit chan struct{}) {
 }
 
 func (p *proxy) judge(said []byte) fate {
+	if p.cuts(said) {
+		return lost
+	}
 	if !bytes.Contains(said, []byte("commit\x00")) {
 		return delivered
 	}
@@ -157,6 +162,17 @@ func (p *proxy) judge(said []byte) fate {
 		return delivered
 	}
 	return p.onCommit(p.commits)
+}
+
+// cuts tells, once, that the statement is said at which the connection ends.
+func (p *proxy) cuts(said []byte) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.cutOn == "" || !bytes.Contains(said, []byte(p.cutOn)) {
+		return false
+	}
+	p.cutOn = ""
+	return true
 }
 
 // losing makes commits meet their fate from now on.

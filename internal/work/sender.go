@@ -27,9 +27,9 @@ type sender struct {
 	jobs     map[int64]*job
 	leases   map[store.Lease]struct{}
 	resting  map[int64]time.Time // sends that cannot be worked on, and until when they are let alone
-	turn     int                 // which send is first to get a slot
 
-	permit permitNotice // used by round alone
+	permit permitNotice // these are used by round alone
+	turns  turns
 }
 
 func newSender(t *tenant) *sender {
@@ -52,6 +52,7 @@ func (s *sender) run(ctx context.Context) {
 	}()
 	s.repeat(ctx, "send", s.o.SendPoll, s.wake, func(ctx context.Context) error { return s.round(ctx, drain) })
 	s.chunks.Wait()
+	s.closePaces(drain)
 	stop()
 	<-renewed
 	for _, c := range s.channels {
@@ -67,7 +68,8 @@ func signal(c chan<- struct{}) {
 	}
 }
 
-// round gives every free slot to a send with work to do, in turns, so that one campaign does not wait for another's end.
+// round gives every free slot to a send with work to do, in turns, so that one campaign does not wait for another's end. An
+// urgent one that finds no slot has the mass mails on its channel make room.
 func (s *sender) round(ctx, drain context.Context) error {
 	if err := s.announce(ctx); err != nil {
 		return err
@@ -77,24 +79,29 @@ func (s *sender) round(ctx, drain context.Context) error {
 		return err
 	}
 	exhausted := s.restingSends()
-	for begun := true; begun; {
-		begun = false
-		for i := range sends {
-			send := sends[(i+s.turn)%len(sends)]
-			if exhausted[send.ID] {
-				continue
-			}
-			ok, err := s.begin(ctx, drain, send)
-			if errors.Is(err, store.ErrNotFound) {
-				exhausted[send.ID] = true
-				continue
-			}
-			if err != nil {
-				return err
-			}
-			begun = begun || ok
+	full := map[store.SendableSend]bool{} // channels without a free slot, for urgent sends and for others
+	for {
+		send, ok := s.turns.next(sends, func(send store.SendableSend) bool {
+			return !exhausted[send.ID] && !full[store.SendableSend{Channel: send.Channel, Urgent: send.Urgent}]
+		})
+		if !ok {
+			break
 		}
-		s.turn++
+		begun, err := s.begin(ctx, drain, send)
+		switch {
+		case errors.Is(err, store.ErrNotFound):
+			exhausted[send.ID] = true
+		case err != nil:
+			return err
+		case begun:
+			s.turns.took(send.ID)
+		default:
+			full[store.SendableSend{Channel: send.Channel, Urgent: send.Urgent}] = true
+		}
+	}
+	s.turns.forget(sends)
+	for _, send := range sends {
+		s.channel(send.Channel).yields.Store(full[store.SendableSend{Channel: send.Channel, Urgent: true}])
 	}
 	return nil
 }
@@ -109,19 +116,27 @@ func (s *sender) sendable(ctx context.Context) ([]store.SendableSend, error) {
 	return sends, err
 }
 
-func (s *sender) lease(ctx context.Context, sendID int64) (store.Lease, error) {
-	ctx, cancel := health.Step(ctx, s.o.StatementLimit)
+// lease asks for a chunk even where the worker is told to stop meanwhile: a statement that is given up may have leased one already,
+// which nobody would know of.
+func (s *sender) lease(ctx, drain context.Context, sendID int64) (store.Lease, error) {
+	if err := context.Cause(ctx); err != nil {
+		return store.Lease{}, err
+	}
+	drain, cancel := health.Step(drain, s.o.StatementLimit)
 	defer cancel()
-	return s.db.LeaseChunk(ctx, sendID, s.o.ID, s.o.Lease)
+	return s.db.LeaseChunk(drain, sendID, s.o.ID, s.o.Lease)
 }
 
 // begin leases a chunk of a send and works on it in the background, where its channel has a slot.
 func (s *sender) begin(ctx, drain context.Context, send store.SendableSend) (bool, error) {
 	c := s.channel(send.Channel)
-	if !c.takeSlot() {
+	if !c.pacer.open(classOf(send.Urgent)) {
+		return false, store.ErrNotFound
+	}
+	if !c.takeSlot(send.Urgent) {
 		return false, nil
 	}
-	lease, err := s.lease(ctx, send.ID)
+	lease, err := s.lease(ctx, drain, send.ID)
 	if err != nil {
 		c.giveSlot()
 		return false, err
@@ -136,63 +151,54 @@ func (s *sender) begin(ctx, drain context.Context, send store.SendableSend) (boo
 		defer s.release(lease, c)
 		watched := s.watch.Begin(s.id, "chunk on channel "+c.name, 0)
 		defer watched.End()
-		s.work(health.NewContext(ctx, watched), health.NewContext(drain, watched), c, lease)
+		s.work(health.NewContext(ctx, watched), health.NewContext(drain, watched), c, lease, send.Urgent)
 	})
 	return true, nil
 }
 
-// work hands over what a chunk holds and gives the chunk back.
-func (s *sender) work(ctx, drain context.Context, c *channel, lease store.Lease) {
+// work hands over what a chunk holds, as soon as there is room for it, and gives the chunk back.
+func (s *sender) work(ctx, drain context.Context, c *channel, lease store.Lease, urgent bool) {
 	if !c.circuit.closed() { // the channel failed while the chunk was being leased
 		s.giveBack(drain, lease)
 		return
 	}
-	log := logr.FromContextOrDiscard(ctx)
-	j, err := s.job(ctx, lease.SendID)
-	var rows []int64
-	if err == nil {
-		rows, err = s.pending(ctx, lease)
-	}
-	if err != nil {
-		if ctx.Err() == nil {
-			log.Error(store.Brief(err), "cannot work on this send, and lets it rest", "send", lease.SendID)
-			s.rest(lease.SendID)
+	run := &chunkRun{sender: s, channel: c, lease: lease, urgent: urgent}
+	defer func() { c.room.give(run.held) }()
+	if ready, err := run.prepare(ctx); err != nil || !ready {
+		if err != nil && ctx.Err() == nil {
+			logr.FromContextOrDiscard(ctx).Error(store.Brief(err), "cannot work on this send, and lets it rest", "send", lease.SendID)
+			s.rest(lease.SendID, err)
 		}
 		s.giveBack(drain, lease)
 		return
 	}
-	var used *connections
-	if err = j.trouble; err == nil {
-		used, err = c.useConnections(j.Channel)
-	}
-	if err != nil {
+	if err := run.connect(); err != nil {
 		c.report(ctx, nil, err)
 		s.giveBack(drain, lease)
 		return
 	}
-	defer c.doneWith(used)
-	ctx, drain, span := s.startChunk(ctx, drain, j, lease)
-	defer span.End()
-	run := &chunkRun{
-		sender: s, channel: c, job: j, transport: used, lease: lease, rows: rows,
-		log: log.WithValues("campaign", j.Campaign, "channel", c.name, "chunk", lease.Chunk),
-	}
+	defer c.doneWith(run.transport)
 	run.run(ctx, drain)
 }
 
-func (s *sender) pending(ctx context.Context, lease store.Lease) ([]int64, error) {
+func (s *sender) pending(ctx context.Context, lease store.Lease) ([]store.PendingRow, error) {
 	ctx, cancel := health.Step(ctx, s.o.StatementLimit)
 	defer cancel()
 	return s.db.PendingRows(ctx, lease)
 }
 
-// restAfterTrouble is how long a send is let alone that could not be worked on.
+// restAfterTrouble is how long a send is let alone that could not be worked on. A connection that was lost is not the send's
+// trouble: it is tried again with the next look for work.
 const restAfterTrouble = 10 * time.Second
 
-func (s *sender) rest(sendID int64) {
+func (s *sender) rest(sendID int64, err error) {
+	length := restAfterTrouble
+	if store.IsUnavailable(err) {
+		length = s.o.SendPoll
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.resting[sendID] = s.o.Now().Add(restAfterTrouble)
+	s.resting[sendID] = s.o.Now().Add(length)
 }
 
 func (s *sender) restingSends() map[int64]bool {
@@ -224,6 +230,7 @@ func (s *sender) channel(name string) *channel {
 	c := s.channels[name]
 	if c == nil {
 		c = newChannel(s.tenant, name)
+		c.pacer.wake = func() { signal(s.wake) }
 		s.channels[name] = c
 	}
 	return c
@@ -292,6 +299,10 @@ func (s *sender) job(ctx context.Context, sendID int64) (*job, error) {
 		return nil, err
 	}
 	j, err := newJob(stored, known, s.o.Now)
+	if err == nil {
+		j.prepareSigning(s.channelCredentials(j.Channel.Name), known)
+		err = j.number(ctx, s.db)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/tertulia-crm/tertulia/internal/credentials"
 	"github.com/tertulia-crm/tertulia/internal/health"
+	"github.com/tertulia-crm/tertulia/internal/listen"
 	"github.com/tertulia-crm/tertulia/internal/store"
 )
 
@@ -31,9 +32,16 @@ type tenant struct {
 	ready func(trouble error)
 	id    string
 	db    *store.DB
+	rules *store.Rules
 	notes *statusNotes
 	began time.Time     // the process
 	news  chan struct{} // the credentials are others
+
+	drains    drains                   // of the measuring loop alone
+	sizes     map[string]int64         // of segments; likewise
+	monitors  monitorMeasures          // likewise
+	languages map[string]bool          // in which something was learned from corrections; likewise
+	troubles  map[string]listen.Reason // of sources, "" for none; likewise
 
 	secretsMu sync.Mutex
 	secrets   credentials.Tenant // those in use
@@ -43,6 +51,7 @@ func newTenant(w *Worker, dir string, c credentials.Tenant) *tenant {
 	return &tenant{
 		o: w.o, watch: w.watch, ready: func(trouble error) { w.tenants.Set(dir, trouble) },
 		id: c.ID, secrets: c, notes: newStatusNotes(w.o.StatusEvery), began: w.began, news: make(chan struct{}, 1),
+		drains: drains{},
 	}
 }
 
@@ -70,6 +79,9 @@ func (t *tenant) open(ctx context.Context) (err error) {
 		MaxConns: maxConnections, ApplicationName: "tertulia worker", IdleInTransaction: t.o.Lease,
 		Observe: t.o.Metrics.database.Observer(t.id),
 	})
+	if err == nil {
+		t.rules = store.NewRules(t.db)
+	}
 	return err
 }
 
@@ -106,11 +118,36 @@ func (t *tenant) run(ctx context.Context) error {
 		return nil
 	}
 	logr.FromContextOrDiscard(ctx).Info("working for the tenant")
+	listening, err := newListenLoop(t)
+	if err != nil {
+		return err
+	}
 	sender := newSender(t)
-	segments := &segmentLoop{tenant: t}
+	segments, builds, verify := newSegmentLoop(t), newBuildLoop(t), &verifyLoop{tenant: t}
 	campaigns := newCampaignLoop(t)
 	var loops sync.WaitGroup
 	loops.Go(func() { t.repeat(ctx, "segments", t.o.SegmentPoll, nil, segments.round) })
+	loops.Go(func() { t.repeat(ctx, "builds", t.o.SweepPoll, segments.builds, builds.round) })
+	loops.Go(func() { t.repeat(ctx, "verify", t.o.VerifyPoll, nil, verify.round) })
+	loops.Go(func() { t.repeat(ctx, "suggestions", t.o.SuggestPoll, nil, (&suggestLoop{tenant: t}).round) })
+	loops.Go(func() { t.repeat(ctx, "monitors", t.o.MonitorPoll, nil, (&monitorLoop{tenant: t}).round) })
+	loops.Go(func() { t.repeat(ctx, "sentiment", t.o.SentimentPoll, nil, (&sentimentLoop{tenant: t}).round) })
+	loops.Go(func() { t.repeat(ctx, "topics", t.o.MonitorPoll, nil, (&topicLoop{tenant: t}).round) })
+	loops.Go(func() { t.repeat(ctx, "influence", t.o.MonitorPoll, nil, (&influenceLoop{tenant: t}).round) })
+	rules, outbox := &ruleLoop{tenant: t}, newOutboxLoop(t)
+	loops.Go(func() { t.repeat(ctx, "rules", t.o.RulePoll, nil, rules.events) })
+	loops.Go(func() { t.repeat(ctx, "waits", t.o.RulePoll, nil, rules.wakes) })
+	loops.Go(func() { t.repeat(ctx, "schedules", t.o.CampaignPoll, nil, rules.ticks) })
+	loops.Go(func() { t.repeat(ctx, "entries", t.o.SweepPoll, nil, rules.sweep) })
+	loops.Go(func() {
+		defer outbox.close()
+		t.repeat(ctx, "outbox", t.o.CampaignPoll, nil, outbox.round)
+	})
+	conversations := newConversationLoop(t)
+	loops.Go(func() { t.repeat(ctx, "messages", t.o.RulePoll, nil, conversations.threads) })
+	loops.Go(func() { t.repeat(ctx, "tickets", t.o.CampaignPoll, nil, conversations.tend) })
+	loops.Go(func() { t.repeat(ctx, "queues", t.o.StatusEvery, nil, conversations.tell) })
+	loops.Go(func() { t.repeat(ctx, "sources", t.o.SweepPoll, nil, t.settleSources) })
 	loops.Go(func() { t.repeat(ctx, "campaigns", t.o.CampaignPoll, sender.finished, campaigns.round) })
 	loops.Go(func() { t.repeat(ctx, "database", t.o.DatabasePoll, nil, health.Within(checkTimeout, t.checkDatabase)) })
 	loops.Go(func() {
@@ -122,6 +159,16 @@ func (t *tenant) run(ctx context.Context) error {
 	})
 	loops.Go(func() { t.repeat(ctx, "measure", t.o.MeasurePoll, nil, health.Within(t.o.StatementLimit, t.measure)) })
 	loops.Go(func() { t.repeat(ctx, "audit", t.o.AuditPoll, nil, health.Within(t.o.EvaluationLimit, t.audit)) })
+	loops.Go(func() { t.repeat(ctx, "pace", t.o.PacePoll, nil, sender.tendPaces) })
+	if !t.o.NoLookups {
+		receivers := &receiverLoop{tenant: t}
+		loops.Go(func() { t.repeat(ctx, "receivers", t.o.LookupPoll, nil, receivers.round) })
+	}
+	loops.Go(func() { t.repeat(ctx, "consents", t.o.CampaignPoll, nil, t.answerRequests) })
+	loops.Go(func() { t.repeat(ctx, "returns", t.o.ReturnsPoll, nil, newReturnsLoop(t).round) })
+	loops.Go(func() { t.repeat(ctx, "retention", purgeEvery, nil, t.purgeConsents) })
+	loops.Go(func() { t.repeat(ctx, "mentions", t.o.SweepPoll, nil, t.sweepMentions) })
+	loops.Go(func() { listening.run(ctx) })
 	loops.Go(func() { sender.run(ctx) })
 	<-ctx.Done()
 	ends := t.watch.Begin(t.id, "end", t.o.Grace+endTimeout)
@@ -225,7 +272,7 @@ func (t *tenant) repeat(ctx context.Context, name string, interval time.Duration
 
 // sweep settles what workers that are gone left behind.
 func (t *tenant) sweep(ctx context.Context) error {
-	if err := errors.Join(t.db.EndDormantSends(ctx), t.db.SweepProcesses(ctx)); err != nil {
+	if err := errors.Join(t.db.EndDormantSends(ctx), t.db.SweepProcesses(ctx), t.db.SweepPace(ctx)); err != nil {
 		return err
 	}
 	campaigns, err := t.db.SweepIntents(ctx, t.o.IntentAge)

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/tertulia-crm/tertulia/internal/campaign"
 	"github.com/tertulia-crm/tertulia/internal/credentials"
@@ -220,23 +219,11 @@ func TestAForeignDatabaseIsRefused(t *testing.T) {
 }
 
 // failures sums the rounds of loops that failed.
-func failures(t *testing.T, m *work.Metrics) float64 {
+func failures(t *testing.T, m *work.Metrics) (sum float64) {
 	t.Helper()
-	registry := prometheus.NewPedanticRegistry()
-	if err := m.Register(registry); err != nil {
-		t.Fatal(err)
-	}
-	families, err := registry.Gather()
-	if err != nil {
-		t.Fatal(err)
-	}
-	sum := 0.0
-	for _, f := range families {
-		if f.GetName() != "tertulia_loop_failures_total" {
-			continue
-		}
-		for _, m := range f.GetMetric() {
-			sum += m.GetCounter().GetValue()
+	for series, n := range gathered(t, m) {
+		if strings.HasPrefix(series, "tertulia_loop_failures_total ") {
+			sum += n
 		}
 	}
 	return sum

@@ -67,12 +67,18 @@
 - apiGroups:
   - crm.tertulia.dev
   resources:
+  - automationrules
   - campaigns
+  - consentpolicies
   - eventtypes
   - messagechannels
   - messagetemplates
+  - monitors
   - recordtypes
   - segments
+  - sendpolicies
+  - servicequeues
+  - socialsources
   verbs:
   - list
   - patch
@@ -80,13 +86,19 @@
 - apiGroups:
   - crm.tertulia.dev
   resources:
+  - automationrules/status
   - campaigns/status
+  - consentpolicies/status
   - crmtenants/status
   - eventtypes/status
   - messagechannels/status
   - messagetemplates/status
+  - monitors/status
   - recordtypes/status
   - segments/status
+  - sendpolicies/status
+  - servicequeues/status
+  - socialsources/status
   verbs:
   - patch
 - apiGroups:
@@ -203,12 +215,18 @@
 - apiGroups:
   - crm.tertulia.dev
   resources:
+  - automationrules
   - campaigns
+  - consentpolicies
   - eventtypes
   - messagechannels
   - messagetemplates
+  - monitors
   - recordtypes
   - segments
+  - sendpolicies
+  - servicequeues
+  - socialsources
   verbs:
   - list
   - patch
@@ -216,13 +234,19 @@
 - apiGroups:
   - crm.tertulia.dev
   resources:
+  - automationrules/status
   - campaigns/status
+  - consentpolicies/status
   - crmtenants/status
   - eventtypes/status
   - messagechannels/status
   - messagetemplates/status
+  - monitors/status
   - recordtypes/status
   - segments/status
+  - sendpolicies/status
+  - servicequeues/status
+  - socialsources/status
   verbs:
   - patch
 - apiGroups:
@@ -302,13 +326,19 @@
 - apiGroups:
   - crm.tertulia.dev
   resources:
+  - automationrules
   - campaigns
+  - consentpolicies
   - crmtenants
   - eventtypes
   - messagechannels
   - messagetemplates
+  - monitors
   - recordtypes
   - segments
+  - sendpolicies
+  - servicequeues
+  - socialsources
   verbs:
   - get
   - list
@@ -319,13 +349,19 @@
 - apiGroups:
   - crm.tertulia.dev
   resources:
+  - automationrules
   - campaigns
+  - consentpolicies
   - crmtenants
   - eventtypes
   - messagechannels
   - messagetemplates
+  - monitors
   - recordtypes
   - segments
+  - sendpolicies
+  - servicequeues
+  - socialsources
   verbs:
   - get
   - list
@@ -333,12 +369,18 @@
 - apiGroups:
   - crm.tertulia.dev
   resources:
+  - automationrules
   - campaigns
+  - consentpolicies
   - eventtypes
   - messagechannels
   - messagetemplates
+  - monitors
   - recordtypes
   - segments
+  - sendpolicies
+  - servicequeues
+  - socialsources
   verbs:
   - create
   - delete
@@ -351,13 +393,19 @@
 - apiGroups:
   - crm.tertulia.dev
   resources:
+  - automationrules
   - campaigns
+  - consentpolicies
   - crmtenants
   - eventtypes
   - messagechannels
   - messagetemplates
+  - monitors
   - recordtypes
   - segments
+  - sendpolicies
+  - servicequeues
+  - socialsources
   verbs:
   - get
   - list
@@ -365,13 +413,19 @@
 - apiGroups:
   - crm.tertulia.dev
   resources:
+  - automationrules
   - campaigns
+  - consentpolicies
   - crmtenants
   - eventtypes
   - messagechannels
   - messagetemplates
+  - monitors
   - recordtypes
   - segments
+  - sendpolicies
+  - servicequeues
+  - socialsources
   verbs:
   - create
   - delete

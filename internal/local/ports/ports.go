@@ -2,7 +2,9 @@
 package ports
 
 import (
+	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"path/filepath"
@@ -10,19 +12,33 @@ import (
 	"strings"
 )
 
-// Free finds n ports of 127.0.0.1 that nobody listens on. They are not reserved: between this and their use another process
-// could take one, and the server's start then fails and says so.
+// The ports that are given out lie below those that systems give to whoever asks for any (from 32768 on Linux, from 49152
+// elsewhere), so that no connection takes one between its being found and its use, and below Kubernetes' node ports.
+const (
+	lowest  = 15000
+	highest = 29999
+	// attempts bounds the search: with most of the ports free, a handful finds one.
+	attempts = 1000
+)
+
+// Free finds n ports of 127.0.0.1 that nobody listens on. Until this process ends no other call gives them out, in this
+// process or in another of the same user: who starts several servers at once gives each its own.
 func Free(n int) ([]int, error) {
 	var ports []int
-	for range n {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
+	for range attempts {
+		if len(ports) == n {
+			return ports, nil
+		}
+		port := lowest + rand.IntN(highest-lowest+1) //nolint:gosec // any will do
+		free, err := reserve(port)
 		if err != nil {
 			return nil, fmt.Errorf("find a free port: %w", err)
 		}
-		defer listener.Close() //nolint:errcheck // held until all are found, so that they differ
-		ports = append(ports, listener.Addr().(*net.TCPAddr).Port)
+		if free {
+			ports = append(ports, port)
+		}
 	}
-	return ports, nil
+	return nil, fmt.Errorf("find %d free ports between %d and %d: none of %d tried was free", n, lowest, highest, attempts)
 }
 
 // Remembered returns the port noted in a file if it is free, so that what people have open goes on working after a restart;
@@ -44,6 +60,17 @@ func Remembered(file string) (int, error) {
 		return 0, fmt.Errorf("note a port: %w", err)
 	}
 	return free[0], nil
+}
+
+// reserve says whether a port is free and nobody was given it, and keeps it for this process if so.
+func reserve(port int) (bool, error) {
+	switch err := reservations.take(port); {
+	case errors.Is(err, errTaken):
+		return false, nil
+	case err != nil:
+		return false, err
+	}
+	return isFree(port), nil
 }
 
 func isFree(port int) bool {

@@ -6,11 +6,9 @@ import (
 	"io"
 	"strings"
 	"time"
-	_ "time/tzdata" // zones are checked on machines that have none installed
-
-	"golang.org/x/text/language"
 
 	"github.com/tertulia-crm/tertulia/internal/crm"
+	"github.com/tertulia-crm/tertulia/internal/identity"
 	"github.com/tertulia-crm/tertulia/internal/store"
 )
 
@@ -24,7 +22,6 @@ const (
 const maxIndexed = 2000
 
 var (
-	errLocale  = errors.New("is no language tag (BCP 47), such as es or es-MX")
 	errZone    = errors.New("is no time zone of the IANA database, such as Europe/Madrid")
 	errIndexed = fmt.Errorf("is longer than %d bytes, which an indexed attribute cannot hold", maxIndexed)
 	errTags    = fmt.Errorf("are more than %d", maxTags)
@@ -37,22 +34,23 @@ func (r *ContactReader) Next() (store.ContactRow, error) {
 	if err != nil {
 		return store.ContactRow{}, err
 	}
-	reject := func(reason string) (store.ContactRow, error) {
-		return store.ContactRow{}, &RowError{Line: line, Reason: reason, Record: excerpt(cells[min(r.ahead, len(cells)):])}
+	record, err := r.csv.behind(line, cells, len(r.Header), r.ahead)
+	if err != nil {
+		return store.ContactRow{}, err
 	}
-	if len(cells) != len(r.Header) {
-		return reject(fmt.Sprintf("cells: %d where the header has %d", len(cells), len(r.Header)))
-	}
-	record := cells[r.ahead:]
 	row := store.ContactRow{
-		Line: line, Attributes: r.slab.texts(len(r.Columns.Attributes)), Consents: r.slab.decisions(len(r.Columns.Purposes)),
+		Line: line, Attributes: r.slab.texts(len(r.Columns.Attributes)), Identifiers: r.slab.texts(len(r.Columns.Identifiers)),
+		Consents: r.slab.decisions(len(r.Columns.Purposes)),
+	}
+	if r.Columns.Proofs {
+		row.Proofs = make([]store.Proof, len(r.Columns.Purposes))
 	}
 	for i, f := range r.fields {
 		if record[i] == "" && f.kind != externalID {
 			continue
 		}
 		if err := r.set(&row, f, record[i]); err != nil {
-			return reject(f.name + ": " + err.Error())
+			return store.ContactRow{}, &RowError{Line: line, Reason: f.name + ": " + err.Error(), Record: excerpt(record)}
 		}
 	}
 	return row, nil
@@ -66,22 +64,42 @@ func (r *ContactReader) Text() string { return r.csv.Text() }
 
 // Reject makes the report about a row that was read well and refused later.
 func (r *ContactReader) Reject(line int64, text, reason string) *RowError {
-	again := &Reader{source: strings.NewReader(""), buf: []byte(text), end: len(text), err: io.EOF, separator: r.csv.separator}
+	return r.csv.reject(line, text, reason, r.ahead)
+}
+
+// behind is what a row holds behind the columns that tell of a rejection, or a *RowError where it has more or fewer cells than the header.
+func (r *Reader) behind(line int64, cells []string, header, ahead int) ([]string, error) {
+	if len(cells) != header {
+		reason := fmt.Sprintf("cells: %d where the header has %d", len(cells), header)
+		return nil, &RowError{Line: line, Reason: reason, Record: excerpt(cells[min(ahead, len(cells)):])}
+	}
+	return cells[ahead:], nil
+}
+
+// reject makes the report about a row, as the file has it.
+func (r *Reader) reject(line int64, text, reason string, ahead int) *RowError {
+	again := &Reader{source: strings.NewReader(""), buf: []byte(text), end: len(text), err: io.EOF, separator: r.separator}
 	_, cells, err := again.Next()
 	if err != nil {
 		cells = []string{text}
 	}
-	return &RowError{Line: line, Reason: reason, Record: excerpt(cells[min(r.ahead, len(cells)):])}
+	return &RowError{Line: line, Reason: reason, Record: excerpt(cells[min(ahead, len(cells)):])}
 }
 
 func (r *ContactReader) set(row *store.ContactRow, f field, cell string) (err error) {
 	switch f.kind {
 	case externalID:
-		row.ExternalID, err = crm.NormalizeExternalID(cell)
+		row.ExternalID, err = normalExternal(cell)
 	case email:
-		row.Email, err = crm.NormalizeEmail(cell)
+		row.Email, err = normalEmail(cell)
 	case phone:
-		row.Phone, err = crm.NormalizePhone(cell)
+		row.Phone, err = normalPhone(cell)
+	case identifier:
+		row.Identifiers[f.at], err = identity.Normalize(r.Columns.Identifiers[f.at].Type, cell)
+	case account:
+		row.Accounts, err = checkAccounts(strings.Split(cell, "|"))
+	case accountRole:
+		row.AccountRole, err = checkRole(cell)
 	case tags:
 		row.Tags, err = checkTags(strings.Split(cell, "|"))
 	case locale:
@@ -92,8 +110,22 @@ func (r *ContactReader) set(row *store.ContactRow, f field, cell string) (err er
 		row.Attributes[f.at], err = checkAttribute(r.Columns.Attributes[f.at], cell)
 	case consent:
 		row.Consents[f.at], err = checkConsent(cell)
+	case consentAt, consentHow, consentText:
+		err = setProof(&row.Proofs[f.at], f.kind, cell, r.checks.began)
 	}
 	return err
+}
+
+func normalExternal(text string) (string, error) {
+	return identity.Normalize(crm.ExternalIdentifier("any"), text)
+}
+
+func normalEmail(text string) (string, error) {
+	return identity.Normalize(crm.EmailIdentifier, text)
+}
+
+func normalPhone(text string) (string, error) {
+	return identity.Normalize(crm.PhoneIdentifier, text)
 }
 
 func checkAttribute(a crm.Attribute, text string) (string, error) {
@@ -136,31 +168,28 @@ func checkTags(list []string) ([]string, error) {
 
 // checks remembers the locales and zones that it has checked: a file has few of them, many times.
 type checks struct {
+	began          time.Time
 	locales, zones map[string]string
 }
-
-// maxLocale is the length that RFC 5646 (4.4.1) asks implementations to support.
-const maxLocale = 35
 
 // maxRemembered bounds what a file of nonsense makes us remember.
 const maxRemembered = 10_000
 
-func newChecks() *checks { return &checks{locales: map[string]string{}, zones: map[string]string{}} }
+func newChecks() *checks {
+	return &checks{began: time.Now(), locales: map[string]string{}, zones: map[string]string{}}
+}
 
 // locale returns a language tag in its canonical form.
 func (c *checks) locale(text string) (string, error) {
 	if known, ok := c.locales[text]; ok {
 		return known, nil
 	}
-	if len(text) > maxLocale {
-		return "", errLocale
+	tag, err := crm.NormalizeLocale(text)
+	if err != nil {
+		return "", err
 	}
-	tag, err := language.Parse(strings.TrimSpace(text))
-	if err != nil || tag == language.Und {
-		return "", errLocale
-	}
-	remember(c.locales, text, tag.String())
-	return tag.String(), nil
+	remember(c.locales, text, tag)
+	return tag, nil
 }
 
 func (c *checks) zone(text string) (string, error) {
@@ -168,10 +197,7 @@ func (c *checks) zone(text string) (string, error) {
 		return known, nil
 	}
 	name := strings.TrimSpace(text)
-	if name == "" || name == "Local" {
-		return "", errZone
-	}
-	if _, err := time.LoadLocation(name); err != nil {
+	if _, err := crm.ParseZone(name); err != nil {
 		return "", errZone
 	}
 	remember(c.zones, text, name)

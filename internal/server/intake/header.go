@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/tertulia-crm/tertulia/internal/crm"
+	"github.com/tertulia-crm/tertulia/internal/identity"
 	"github.com/tertulia-crm/tertulia/internal/store"
 )
 
@@ -30,6 +31,14 @@ const (
 	timeZone
 	attribute
 	consent
+	consentAt
+	consentHow
+	consentText
+	identifier
+	account
+	accountRole
+	name
+	domain
 )
 
 // field is one column: its name in the header, what it means, and for attributes and purposes which one.
@@ -43,10 +52,13 @@ type field struct {
 // the column with the suffix: it then identifies its person.
 var fixed = map[string]kind{
 	"external_id": externalID, "email": email, "email:verified": email, "phone": phone, "phone:verified": phone,
-	"tags": tags, "locale": locale, "time_zone": timeZone,
+	"tags": tags, "locale": locale, "time_zone": timeZone, "account": account, "account_role": accountRole,
 }
 
 const consentPrefix = "consent:"
+
+// The columns that tell how a consent of a purpose was given. Each stands beside the purpose's own.
+var proofPrefixes = map[string]kind{"consent_at:": consentAt, "consent_how:": consentHow, "consent_text:": consentText}
 
 // ContactReader reads the rows of a contacts file.
 type ContactReader struct {
@@ -75,8 +87,12 @@ func NewContactReader(source *Reader, attributes []crm.Attribute) (*ContactReade
 	for i, name := range header[r.ahead:] {
 		m.column(r.ahead+i+1, name)
 	}
+	m.proofs()
 	if _, ok := m.position["external_id"]; !ok && len(m.problems) == 0 {
 		m.problems = append(m.problems, `the column "external_id" is missing: it holds the source's own id of each person`)
+	}
+	if role, ok := m.position["account_role"]; ok && m.position["account"] == 0 {
+		m.problem(role, "account_role", "it tells what people are in an account that the file does not name: add the column \"account\"")
 	}
 	if len(m.problems) > 0 {
 		return nil, &HeaderError{Problems: m.problems[:min(len(m.problems), 20)]}
@@ -141,10 +157,15 @@ func (m *mapper) column(position int, name string) {
 		columns.EmailVerified = name != "email"
 	case phone:
 		columns.PhoneVerified = name != "phone"
+	case account:
+		columns.Accounts = true
 	case attribute:
 		i := slices.IndexFunc(m.attributes, func(a crm.Attribute) bool { return a.Name == name })
 		f.at = len(columns.Attributes)
 		columns.Attributes = append(columns.Attributes, m.attributes[i])
+	case identifier:
+		f.at = len(columns.Identifiers)
+		columns.Identifiers = append(columns.Identifiers, store.IdentifierColumn{Type: meaning, Verified: name != meaning})
 	case consent:
 		f.at = len(columns.Purposes)
 		columns.Purposes = append(columns.Purposes, strings.TrimPrefix(name, consentPrefix))
@@ -153,7 +174,8 @@ func (m *mapper) column(position int, name string) {
 }
 
 func (m *mapper) find(position int, name string) (f field, meaning string, ok bool) {
-	if k, ok := fixed[name]; ok {
+	declared := slices.ContainsFunc(m.attributes, func(a crm.Attribute) bool { return a.Name == name })
+	if k, ok := fixed[name]; ok && !declared { // an attribute may be older than a column of its name
 		return field{name: name, kind: k}, strings.TrimSuffix(name, ":verified"), true
 	}
 	if purpose, ok := strings.CutPrefix(name, consentPrefix); ok {
@@ -163,10 +185,18 @@ func (m *mapper) find(position int, name string) (f field, meaning string, ok bo
 		}
 		return field{name: name, kind: consent}, name, true
 	}
+	for prefix, k := range proofPrefixes {
+		if purpose, ok := strings.CutPrefix(name, prefix); ok && crm.IsPurpose(purpose) {
+			return field{name: name, kind: k}, name, true
+		}
+	}
 	for _, a := range m.attributes {
 		if a.Name == name {
 			return field{name: name, kind: attribute}, name, true
 		}
+	}
+	if kind := strings.TrimSuffix(name, ":verified"); slices.Contains(identity.Extra(), kind) {
+		return field{name: name, kind: identifier}, kind, true
 	}
 	if name == "" {
 		m.problem(position, name, "the column has no name: name it or remove it")
@@ -174,6 +204,22 @@ func (m *mapper) find(position int, name string) (f field, meaning string, ok bo
 	}
 	m.problem(position, name, "unknown column%s", m.suggestion(name))
 	return field{}, "", false
+}
+
+// proofs finds the purposes that the columns of proofs are about.
+func (m *mapper) proofs() {
+	for i := range m.reader.fields {
+		f := &m.reader.fields[i]
+		if f.kind != consentAt && f.kind != consentHow && f.kind != consentText {
+			continue
+		}
+		_, purpose, _ := strings.Cut(f.name, ":")
+		if f.at = slices.Index(m.reader.Columns.Purposes, purpose); f.at < 0 {
+			m.problem(m.position[f.name], f.name, "it tells how a consent was given that the file does not have: add the column %q", consentPrefix+purpose)
+			continue
+		}
+		m.reader.Columns.Proofs = true
+	}
 }
 
 func (m *mapper) suggestion(name string) string {

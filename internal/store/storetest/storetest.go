@@ -4,6 +4,7 @@ package storetest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -117,7 +118,9 @@ func New(t testing.TB) *store.DB {
 	}
 	t.Cleanup(func() {
 		db.Close()
-		if err := execute(ctx, s.URL("postgres"), "drop database "+name+" with (force)"); err != nil {
+		// A process that the test left may connect again and again: the server would not wait for long for nobody to be there.
+		err := execute(ctx, s.URL("postgres"), "alter database "+name+" allow_connections false")
+		if err = errors.Join(err, execute(ctx, s.URL("postgres"), "drop database "+name+" with (force)")); err != nil {
 			t.Errorf("drop the test's database: %v", err)
 		}
 	})

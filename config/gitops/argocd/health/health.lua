@@ -72,7 +72,7 @@ if obj.kind == "CRMTenant" then
   end
   -- What works and could be safer is told, and alarms nobody.
   local message = ready.message
-  for _, advice in ipairs({"RuntimeRole", "FailoverSafe"}) do
+  for _, advice in ipairs({"RuntimeRole", "FailoverSafe", "SentimentEngine"}) do
     if is(advice, "False") then
       message = message .. " " .. conditions[advice].message
     end

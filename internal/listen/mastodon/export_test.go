@@ -1,0 +1,8 @@
+package mastodon
+
+import "time"
+
+// Hasten makes a stream do things as soon as tests want.
+func (c *Connector) Hasten(soon, sweep, ping time.Duration) {
+	c.rhythm = rhythm{flush: 20 * time.Millisecond, soon: soon, sweep: sweep, ping: ping, handshake: 3 * time.Second}
+}
