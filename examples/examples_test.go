@@ -21,7 +21,7 @@ import (
 func TestMain(m *testing.M) { controlplanetest.Main(m) }
 
 // folders are the kustomizations of the example, in the order in which they are applied.
-var folders = []string{"velo/crm", "velo/campaigns/winter-2026"}
+var folders = []string{"velo/crm", "velo/campaigns/winter-2026", "velo/campaigns/club-rides-2026", "velo/campaigns/tour-2027", "velo/listening", "velo/rules", "velo/service"}
 
 // TestTheAPIServerTakesTheExamples applies them strictly: an unknown field is an error.
 func TestTheAPIServerTakesTheExamples(t *testing.T) {

@@ -1,6 +1,7 @@
 package examples_test
 
 import (
+	"slices"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -13,9 +14,26 @@ import (
 
 // TestSegmentsCompile compiles every segment of the example against the attributes and events that the example declares.
 func TestSegmentsCompile(t *testing.T) {
-	var schema crm.Schema
-	var segments []v1alpha1.Segment
-	for _, object := range objectsOf(t, "velo/crm") {
+	objects := slices.Concat(objectsOf(t, "velo/crm"), objectsOf(t, "velo/rules"))
+	schema, compiled := schemaOf(t, objects), 0
+	for _, object := range objects {
+		if object.GetKind() != "Segment" {
+			continue
+		}
+		compiled++
+		if _, err := expr.Compile(schema, typed[v1alpha1.Segment](t, object).Spec.Match); err != nil {
+			t.Errorf("segment %s: %v", object.GetName(), err)
+		}
+	}
+	if compiled != 5 {
+		t.Errorf("%d segments, want 5", compiled)
+	}
+}
+
+// schemaOf is what expressions are checked against where these objects are in force.
+func schemaOf(t *testing.T, objects []*unstructured.Unstructured) (schema crm.Schema) {
+	t.Helper()
+	for _, object := range objects {
 		switch object.GetKind() {
 		case "RecordType":
 			for _, a := range typed[v1alpha1.RecordType](t, object).Spec.Attributes {
@@ -29,18 +47,9 @@ func TestSegmentsCompile(t *testing.T) {
 				event.Properties = append(event.Properties, crm.Property{Name: string(p.Name), Type: crm.ValueType(p.Type)})
 			}
 			schema.Events = append(schema.Events, event)
-		case "Segment":
-			segments = append(segments, typed[v1alpha1.Segment](t, object))
 		}
 	}
-	if len(segments) != 3 {
-		t.Errorf("%d segments, want 3", len(segments))
-	}
-	for _, segment := range segments {
-		if _, err := expr.Compile(schema, segment.Spec.Match); err != nil {
-			t.Errorf("segment %s: %v", segment.Name, err)
-		}
-	}
+	return schema
 }
 
 // typed reads an object as its kind.

@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -12,6 +14,32 @@ import (
 	"github.com/tertulia-crm/tertulia/internal/local/postgres"
 	"github.com/tertulia-crm/tertulia/internal/store"
 )
+
+// scratch is a folder and, within it, a PostgreSQL server of a measurement's own.
+type scratch struct {
+	dir    string
+	server *postgres.Server
+}
+
+// scratch makes a folder with this prefix and starts a server in it.
+func (s Settings) scratch(ctx context.Context, prefix string) (*scratch, error) {
+	dir, err := os.MkdirTemp(s.Dir, prefix)
+	if err != nil {
+		return nil, fmt.Errorf("make scratch space: %w", err)
+	}
+	server, err := startPostgres(ctx, dir, s.Log)
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(dir))
+	}
+	return &scratch{dir: dir, server: server}, nil
+}
+
+// remove ends the server, even where the benchmark was interrupted, and removes the folder.
+func (s *scratch) remove(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+	defer cancel()
+	return errors.Join(s.server.Stop(ctx), os.RemoveAll(s.dir))
+}
 
 // startPostgres starts a server that keeps its promises: fsync, full_page_writes and synchronous_commit are on.
 func startPostgres(ctx context.Context, dir string, log io.Writer) (*postgres.Server, error) {
@@ -67,11 +95,4 @@ func settle(ctx context.Context, db *store.DB) error {
 		return fmt.Errorf("write a checkpoint: %w", err)
 	}
 	return nil
-}
-
-// stopPostgres ends a server, even where the benchmark was interrupted.
-func stopPostgres(ctx context.Context, server *postgres.Server) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
-	defer cancel()
-	return server.Stop(ctx)
 }

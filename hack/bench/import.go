@@ -17,6 +17,7 @@ import (
 	"github.com/tertulia-crm/tertulia/hack/people/invent"
 	"github.com/tertulia-crm/tertulia/internal/credentials"
 	"github.com/tertulia-crm/tertulia/internal/crm"
+	"github.com/tertulia-crm/tertulia/internal/expr"
 	"github.com/tertulia-crm/tertulia/internal/local/postgres"
 	"github.com/tertulia-crm/tertulia/internal/store"
 )
@@ -42,51 +43,98 @@ var importAttributes = []crm.Attribute{
 // measureImport sends a CSV file of contacts to a server of its own, as the command line does, and compares it with a
 // raw COPY of the rows that came of it.
 func measureImport(ctx context.Context, s Settings) (rows []Row, err error) {
-	dir, err := os.MkdirTemp(s.Dir, "import-")
+	at, err := s.scratch(ctx, "import-")
 	if err != nil {
-		return nil, fmt.Errorf("make scratch space: %w", err)
+		return nil, err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	file := filepath.Join(dir, "contacts.csv")
+	defer func() { err = errors.Join(err, at.remove(ctx)) }()
+	file, tenants := filepath.Join(at.dir, "contacts.csv"), filepath.Join(at.dir, "tenants")
 	if err := writeContacts(file, s.Rows); err != nil {
 		return nil, err
 	}
-	server, err := startPostgres(ctx, dir, s.Log)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, stopPostgres(ctx, server)) }()
-	into, err := newTenant(ctx, server, "imported")
+	into, err := newTenant(ctx, at.server, "imported")
 	if err != nil {
 		return nil, err
 	}
 	defer into.Close()
-	empty, err := newTenant(ctx, server, "copied")
+	empty, err := newTenant(ctx, at.server, "copied")
 	if err != nil {
 		return nil, err
 	}
 	defer empty.Close()
-	if err := credentials.Write(filepath.Join(dir, "tenants"), credentials.Tenant{ID: tenantID, DatabaseURL: server.URL("imported")}); err != nil {
+	if err := credentials.Write(tenants, credentials.Tenant{ID: tenantID, DatabaseURL: at.server.URL("imported")}); err != nil {
 		return nil, err
 	}
 
-	took, used, err := importFile(ctx, s, into, filepath.Join(dir, "tenants"), file)
+	took, used, err := importFile(ctx, s, into, tenants, file)
 	if err != nil {
 		return nil, err
 	}
 	if err := settle(ctx, empty); err != nil {
 		return nil, err
 	}
-	bound, err := rawCopy(ctx, into, empty, dir)
+	bound, err := rawCopy(ctx, into, empty, at.dir)
 	if err != nil {
 		return nil, err
 	}
-	row := Rate("import/contacts", "rows/s", perSecond(s.Rows, took), perSecond(s.Rows, bound))
+	rows = append(rows, importRow(s, "import/contacts", took, bound, used))
+	rows[0].Note += fmt.Sprintf("; bound: COPY of the same rows into %v with their indexes in %.1f s; CPU and memory of the server process",
+		peopleTables, bound.Seconds())
+
+	followed, err := newTenant(ctx, at.server, "followed")
+	if err != nil {
+		return nil, err
+	}
+	defer followed.Close()
+	if err := followImport(ctx, followed); err != nil {
+		return nil, err
+	}
+	if err := credentials.Write(tenants, credentials.Tenant{ID: tenantID, DatabaseURL: at.server.URL("followed")}); err != nil {
+		return nil, err
+	}
+	if took, used, err = importFile(ctx, s, followed, tenants, file); err != nil {
+		return nil, err
+	}
+	rows = append(rows, importRow(s, "import/followed", took, bound, used))
+	rows[1].Note += fmt.Sprintf(", while %d segments depend on what is imported; bound and CPU as above", len(importSegments))
+	return rows, nil
+}
+
+func importRow(s Settings, name string, took, bound time.Duration, used usage) Row {
+	row := Rate(name, "rows/s", perSecond(s.Rows, took), perSecond(s.Rows, bound))
 	row.CPUSeconds = used.cpu.Seconds()
 	row.PeakRSSMB = float64(used.peakRSS) / (1 << 20)
-	row.Note = fmt.Sprintf("%d rows of %d columns by POST /v1/imports/contacts in %.1f s; bound: COPY of the same rows into %v "+
-		"with their indexes in %.1f s; CPU and memory of the server process", s.Rows, len(importColumns), took.Seconds(), peopleTables, bound.Seconds())
-	return []Row{row}, nil
+	row.Note = fmt.Sprintf("%d rows of %d columns by POST /v1/imports/contacts in %.1f s", s.Rows, len(importColumns), took.Seconds())
+	return row
+}
+
+// importSegments depend on everything that the file holds.
+var importSegments = []string{
+	`contact.plan == "pro"`, `contact.plan == "club" && contact.lifetime_value > 100.0`, `contact.city == "Girona"`, `has(contact.first_name)`,
+	`consented("newsletter")`, `consented("newsletter") && contact.plan != "free"`, `has_identifier("email")`, `!has_identifier("phone")`,
+	`"vip" in contact.tags`, `contact.created_at > ago("30d")`,
+}
+
+// followImport brings segments into force, built as a worker builds them, so that the import has changes to note.
+func followImport(ctx context.Context, db *store.DB) error {
+	for i, match := range importSegments {
+		name := fmt.Sprintf("segment-%d", i)
+		compiled, err := expr.Compile(crm.Schema{Attributes: importAttributes}, match)
+		if err != nil {
+			return fmt.Errorf("compile %s: %w", match, err)
+		}
+		_, _, err = db.SaveSegment(ctx, store.SegmentDefinition{
+			Name: name, Match: match, Digest: compiled.Digest, Predicate: compiled.Predicate, Arguments: compiled.Arguments,
+			Dependencies: &compiled.Dependencies,
+		})
+		if err != nil {
+			return err
+		}
+		if _, err := db.EvaluateSegment(ctx, name); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func perSecond(n int, d time.Duration) float64 { return float64(n) / d.Seconds() }

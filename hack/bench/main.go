@@ -17,11 +17,18 @@ import (
 
 // Settings are what the flags say.
 type Settings struct {
-	Rows    int       // how many rows the benchmarks about people use
-	Tenants int       // how many tenants the benchmarks about objects use
-	Dir     string    // scratch space, removed at the end
-	Program string    // the tertulia binary
-	Log     io.Writer // what the measured processes say
+	Rows        int           // how many rows the benchmarks about people use
+	Messages    int           // how many the benchmarks that send do send
+	Connections int           // to the relay
+	Clicks      int           // how many the benchmark of tracked links follows
+	Tenants     int           // how many tenants the benchmarks about objects use
+	Changes     int           // of people, for a second, that segments follow
+	Load        time.Duration // how long they do
+	Seconds     int           // how long a stream is listened to
+	Plans       string        // where the plans of segments are written; "" for nowhere
+	Dir         string        // scratch space, removed at the end
+	Program     string        // the tertulia binary
+	Log         io.Writer     // what the measured processes say
 }
 
 // A benchmark measures once. Its rows are named after it.
@@ -33,6 +40,18 @@ type benchmark struct {
 // benchmarks are all there are, in the order in which they run.
 var benchmarks = []benchmark{
 	{name: "import/contacts", measure: measureImport},
+	{name: "send/fast", measure: measureSend},
+	{name: "send/slow", measure: measureSlowSend},
+	{name: "send/ledger", measure: measureLedger},
+	{name: "send/dkim", measure: measureSigning},
+	{name: "track", measure: measureTrack},
+	{name: "send/audience", measure: measureAudience},
+	{name: "segment", measure: measureSegments},
+	{name: "sentiment", measure: measureSentiment},
+	{name: "match", measure: measureMatching},
+	{name: "ingest", measure: measureIngest},
+	{name: "influence", measure: measureInfluence},
+	{name: "automate", measure: measureRules},
 	{name: "operator/cluster", measure: measureClusterOperator},
 	{name: "operator/local", measure: measureLocalOperator},
 }
@@ -41,8 +60,22 @@ var benchmarks = []benchmark{
 const longRun = time.Minute
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == sinkArgument {
+		if err := runSink(os.Args[2:]); err != nil {
+			fmt.Fprintln(os.Stderr, "sink:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	if len(os.Args) > 1 && trackPrograms[os.Args[1]] != nil {
+		if err := trackPrograms[os.Args[1]](ctx, os.Args[2:]); err != nil {
+			fmt.Fprintln(os.Stderr, os.Args[1]+":", err)
+			os.Exit(1)
+		}
+		return
+	}
 	if err := run(ctx); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
@@ -52,7 +85,14 @@ func main() {
 func run(ctx context.Context) error {
 	only := flag.String("only", "", "run the benchmarks whose names begin with this; empty runs all")
 	rows := flag.Int("rows", 1_000_000, "rows of the benchmarks about people; smaller to try something out")
+	messages := flag.Int("messages", 100_000, "messages of the benchmarks that send")
+	connections := flag.Int("connections", 100, "connections to the relay of the benchmarks that send")
+	clicks := flag.Int("clicks", 2_000_000, "links that the benchmark of tracked links follows")
 	tenants := flag.Int("tenants", 100, fmt.Sprintf("tenants of the benchmarks about objects, with %d objects each", tenantObjects))
+	changes := flag.Int("changes", 1000, "changes of people a second that segments follow; rules answer five times as many events")
+	load := flag.Duration("load", time.Minute, "how long segments follow changes, and rules events")
+	seconds := flag.Int("seconds", 300, "seconds for which a stream is listened to")
+	plans := flag.String("plans", "", "write the statements of segments and their plans into this folder; empty writes none")
 	runs := flag.Int("runs", 5, "measure so often and take the median; one run where a run takes over a minute")
 	out := flag.String("out", "bench.json", "write the rows here")
 	program := flag.String("program", "bin/tertulia", "the binary to measure")
@@ -63,7 +103,11 @@ func run(ctx context.Context) error {
 		return fmt.Errorf("make scratch space: %w", err)
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	settings := Settings{Rows: *rows, Tenants: *tenants, Dir: dir, Program: *program, Log: io.Discard}
+	settings := Settings{
+		Rows: *rows, Messages: *messages, Connections: *connections, Clicks: *clicks, Tenants: *tenants,
+		Changes: *changes, Load: *load, Seconds: *seconds, Plans: *plans,
+		Dir: dir, Program: *program, Log: io.Discard,
+	}
 	if *verbose {
 		settings.Log = os.Stderr
 	}

@@ -201,7 +201,12 @@ func (b *operatorBench) connections(ctx context.Context) (n int, err error) {
 }
 
 func (b *operatorBench) databaseTime() (time.Duration, error) {
-	text, err := os.ReadFile(filepath.Join(b.dir, "postgres", "postmaster.pid"))
+	return serverTime(filepath.Join(b.dir, "postgres"))
+}
+
+// serverTime is the CPU time that the PostgreSQL server of this directory has used.
+func serverTime(dir string) (time.Duration, error) {
+	text, err := os.ReadFile(filepath.Join(dir, "postmaster.pid"))
 	if err != nil {
 		return 0, fmt.Errorf("find PostgreSQL's process: %w", err)
 	}

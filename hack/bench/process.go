@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"os/exec"
 	"regexp"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -37,6 +39,33 @@ func startChild(ctx context.Context, log io.Writer, program string, args ...stri
 		close(c.exited)
 	}()
 	return c, nil
+}
+
+// startServing starts this program once more, as one that serves at an address that it prints, and returns that.
+func startServing(ctx context.Context, log io.Writer, args ...string) (c *child, address string, err error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, "", fmt.Errorf("find this program: %w", err)
+	}
+	c = &child{cmd: exec.CommandContext(ctx, self, args...), exited: make(chan struct{})}
+	c.cmd.Stderr = log
+	out, err := c.cmd.StdoutPipe()
+	if err != nil {
+		return nil, "", err
+	}
+	if err := c.cmd.Start(); err != nil {
+		return nil, "", fmt.Errorf("start the %s: %w", args[0], err)
+	}
+	line, err := bufio.NewReader(out).ReadString('\n')
+	go func() {
+		_ = c.cmd.Wait()
+		close(c.exited)
+	}()
+	if err != nil {
+		c.kill()
+		return nil, "", fmt.Errorf("read the address of the %s: %w", args[0], err)
+	}
+	return c, strings.TrimSuffix(line, "\n"), nil
 }
 
 // stop asks the child to end and returns the CPU time that it used in all, and its peak memory.

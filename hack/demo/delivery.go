@@ -12,40 +12,72 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/tertulia-crm/tertulia/api/v1alpha1"
+	rules "github.com/tertulia-crm/tertulia/internal/campaign"
 )
 
-// mergeCampaign copies the campaign's folder to where `up` watches, as merging its pull request would.
-func (d *demo) mergeCampaign(_ context.Context) error {
-	target := filepath.Join(d.up.merged, campaignName)
-	if _, err := os.Stat(target); !errors.Is(err, fs.ErrNotExist) {
-		d.show.say("• The campaign in %s was merged by an earlier run: nothing is sent twice", relative(target))
+// sendFirst merges the first campaign and watches it.
+func (d *demo) sendFirst(ctx context.Context) error {
+	_, err := d.send(ctx, campaignName)
+	return err
+}
+
+// sendLater merges another campaign of the same day, of which a policy leaves out whoever has had the first.
+func (d *demo) sendLater(ctx context.Context) error {
+	status, err := d.send(ctx, laterCampaign)
+	if err != nil || !d.merged[campaignName] { // the first may have been sent on another day
 		return err
 	}
+	for _, skipped := range status.SkippedByReason {
+		if skipped.Reason == string(rules.FrequencyCap) && skipped.Count > 0 {
+			return nil
+		}
+	}
+	return fmt.Errorf("campaign/%s was sent to people who have had campaign/%s today: %s/policies/calm.yaml should leave them out",
+		laterCampaign, campaignName, standingFolder)
+}
+
+// send merges a campaign and watches it until it has settled.
+func (d *demo) send(ctx context.Context, name string) (v1alpha1.CampaignStatus, error) {
+	if err := d.merge(pullRequests, name); err != nil {
+		return v1alpha1.CampaignStatus{}, err
+	}
+	return d.awaitDelivery(ctx, name)
+}
+
+// merge copies a folder of manifests to where `up` watches, as merging its pull request would.
+func (d *demo) merge(folder, name string) error {
+	target := filepath.Join(d.up.merged, name)
+	if _, err := os.Stat(target); !errors.Is(err, fs.ErrNotExist) {
+		d.show.say("• %s was merged by an earlier run: nothing is sent twice", relative(target))
+		return err
+	}
+	pullRequest := filepath.Join(folder, name)
 	d.show.begin("Merging the pull request: %s", pullRequest)
 	// A folder appears whole: it is copied beside and renamed.
-	beside := filepath.Join(filepath.Dir(d.up.merged), "."+campaignName)
+	beside := filepath.Join(filepath.Dir(d.up.merged), "."+name)
 	if err := os.RemoveAll(beside); err != nil {
-		return fmt.Errorf("merge the campaign: %w", err)
+		return fmt.Errorf("merge %s: %w", name, err)
 	}
 	if err := os.CopyFS(beside, os.DirFS(pullRequest)); err != nil {
-		return fmt.Errorf("merge the campaign: %w", err)
+		return fmt.Errorf("merge %s: %w", name, err)
 	}
 	if err := os.Rename(beside, target); err != nil {
-		return fmt.Errorf("merge the campaign: %w", err)
+		return fmt.Errorf("merge %s: %w", name, err)
 	}
+	d.merged[name] = true
 	d.show.done("now in %s, which `tertulia up` watches", relative(target))
 	return nil
 }
 
-// awaitDelivery watches the campaign until it has settled.
-func (d *demo) awaitDelivery(ctx context.Context) error {
-	d.show.begin("Sending")
+// awaitDelivery watches a campaign until it has settled.
+func (d *demo) awaitDelivery(ctx context.Context, name string) (v1alpha1.CampaignStatus, error) {
+	d.show.begin("Sending %s", name)
 	progress := d.show.bar(0, "messages")
 	var campaign v1alpha1.Campaign
 	err := await(ctx, func(ctx context.Context) (string, error) {
-		err := d.velo.client.Get(ctx, client.ObjectKey{Namespace: namespace, Name: campaignName}, &campaign)
+		err := d.velo.client.Get(ctx, client.ObjectKey{Namespace: namespace, Name: name}, &campaign)
 		if apierrors.IsNotFound(err) {
-			return "campaign/" + campaignName + " has not been applied", nil
+			return "campaign/" + name + " has not been applied", nil
 		}
 		if err != nil {
 			return "", fmt.Errorf("read the campaign: %w", err)
@@ -60,12 +92,12 @@ func (d *demo) awaitDelivery(ctx context.Context) error {
 		return unfinished(&campaign)
 	})
 	if err != nil {
-		return fmt.Errorf("send the campaign: %w", err)
+		return campaign.Status, fmt.Errorf("send the campaign: %w", err)
 	}
 	_ = progress.Finish()
 	s := campaign.Status
 	d.show.done("%s of %s sent, %s skipped%s", thousands(count(s.Sent)), thousands(count(s.Planned)), thousands(count(s.Skipped)), reasons(s.SkippedByReason))
-	return nil
+	return s, nil
 }
 
 // unfinished says what a campaign still waits for; a phase that it will not leave by itself is an error.

@@ -1,6 +1,6 @@
 // Command demo plays the example of examples/velo from nothing to delivered mail: it starts everything with
 // `tertulia up`, imports invented customers, merges a campaign as a pull request would, checks that every message that
-// counts as sent is in the mailbox once, and stays up for you to look around.
+// counts as sent is in the mailbox once, listens to what people say about the shop, answers one who complains, and stays up for you to look around.
 package main
 
 import (
@@ -13,13 +13,21 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"github.com/tertulia-crm/tertulia/internal/local/conversation"
 )
 
 const (
 	namespace      = "velo"
+	tenantID       = "velo-demo"
 	campaignName   = "winter-2026"
+	laterCampaign  = "club-rides-2026" // of the same day: a policy keeps those of the first from getting it
 	standingFolder = "examples/velo/crm"
-	pullRequest    = "examples/velo/campaigns/" + campaignName
+	pullRequests   = "examples/velo/campaigns"
+	rulesFolder    = "examples/velo/rules"
+
+	// stopTimeout bounds the end of what this process serves itself.
+	stopTimeout = 10 * time.Second
 )
 
 // options are what the flags say.
@@ -66,13 +74,30 @@ type demo struct {
 	velo *cluster
 	// peopleChanged is when the last import that brought something new began; the zero time while none has.
 	peopleChanged time.Time
+	// merged are the campaigns that this run has merged.
+	merged map[string]bool
+	// said is since when people talk about the shop, and talk is where.
+	said said
+	talk *conversation.Conversation
+	// delivered is how long it took until the mail was delivered.
+	delivered string
 }
 
 // play runs the scenes in order.
 func play(ctx context.Context, o options) (err error) {
-	d := &demo{options: o, show: newNarrator(os.Stdout)}
-	d.show.say("From a directory of manifests to delivered mail: %s\n", filepath.Dir(standingFolder))
+	d := &demo{options: o, show: newNarrator(os.Stdout), merged: map[string]bool{}}
+	d.show.say("From a directory of manifests to delivered mail, and to what people say about it: %s\n", filepath.Dir(standingFolder))
 
+	talk, said, err := startTalking(o.dataDir)
+	if err != nil {
+		return err
+	}
+	d.said, d.talk = said, talk
+	defer func() {
+		stopping, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopTimeout)
+		defer cancel()
+		err = errors.Join(err, talk.Stop(stopping))
+	}()
 	if d.up, err = startUp(ctx, d.show, o); err != nil {
 		return err
 	}
@@ -87,7 +112,8 @@ func play(ctx context.Context, o options) (err error) {
 		return err
 	}
 	for _, scene := range []func(context.Context) error{
-		d.awaitConfiguration, d.importPeople, d.awaitSegments, d.mergeCampaign, d.awaitDelivery, d.compareMail, d.printTables,
+		d.awaitConfiguration, d.importPeople, d.awaitSegments, d.sendFirst, d.sendLater, d.signUp, d.winBack, d.compareMail,
+		d.listen, d.answer, d.printTables,
 	} {
 		if err := scene(ctx); err != nil {
 			return explain(ctx, err)

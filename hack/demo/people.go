@@ -20,12 +20,14 @@ import (
 
 // awaitConfiguration waits until what the standing folder declares is in force.
 func (d *demo) awaitConfiguration(ctx context.Context) error {
-	d.show.begin("Applying %s", standingFolder)
+	d.show.begin("Applying %s and %s", standingFolder, listeningFolder)
 	objects := 0
 	err := await(ctx, func(ctx context.Context) (string, error) {
 		objects = 0
 		for _, kind := range []client.ObjectList{
 			&v1alpha1.CRMTenantList{}, &v1alpha1.RecordTypeList{}, &v1alpha1.EventTypeList{}, &v1alpha1.MessageChannelList{}, &v1alpha1.SegmentList{},
+			&v1alpha1.MessageTemplateList{}, &v1alpha1.ConsentPolicyList{}, &v1alpha1.SendPolicyList{}, &v1alpha1.MonitorList{},
+			&v1alpha1.SocialSourceList{},
 		} {
 			found, err := d.velo.list(ctx, kind)
 			if err != nil {
@@ -46,7 +48,7 @@ func (d *demo) awaitConfiguration(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("apply %s: %w", standingFolder, err)
 	}
-	d.show.done("%d objects in force: tenant, attributes, events, channel, segments", objects)
+	d.show.done("%d objects in force: tenant, attributes, events, channel, segments, policies, monitor, sources", objects)
 	return nil
 }
 

@@ -58,7 +58,7 @@ func startUp(ctx context.Context, show *narrator, o options) (*upProcess, error)
 	defer func() { _ = log.Close() }() // the child has its own descriptor
 	// Not ctx: it ends with the first Ctrl-C, and `up` is to stop its children in order.
 	up.cmd = exec.CommandContext(context.WithoutCancel(ctx), o.program, "up", "--data-dir", o.dataDir,
-		"--manifests", standingFolder, "--manifests", up.merged, "--output", "json")
+		"--manifests", standingFolder, "--manifests", listeningFolder, "--manifests", up.merged, "--output", "json")
 	up.cmd.Stderr = log
 	// A process group of its own: Ctrl-C reaches the demo alone, which then asks `up` to stop.
 	up.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

@@ -26,7 +26,7 @@ var upgraded = drill{
 const campaignKind = "campaigns.crm.tertulia.dev"
 
 // changedDescription is how the second release's definition is told from the first's.
-const changedDescription = "As the second release describes it: "
+const changedDescription = "As the second release describes it, "
 
 // upgrade goes to the second release while a campaign is sent, and wants everything to be of it before that has ended.
 func (s *stage) upgrade(ctx context.Context, sendKey string) error {
@@ -73,7 +73,7 @@ func (s *stage) secondChart() (string, error) {
 		return "", fmt.Errorf("read the kind of campaigns: %w", err)
 	}
 	before := "openAPIV3Schema:\n        description: "
-	changed := strings.Replace(string(content), before, before+"'"+changedDescription+"' #", 1)
+	changed := strings.Replace(string(content), before, before+changedDescription, 1)
 	if changed == string(content) {
 		return "", errors.New("the chart's kind of campaigns has no description to change")
 	}

@@ -66,7 +66,8 @@ func helmValues(tag string) []string {
 	}
 }
 
-// overlay puts the example into this cluster: its mail goes to our mailbox, and several workers share the work.
+// overlay puts the example into this cluster: its mail goes to our mailbox, several workers share the work, and drills write to the same
+// people again and again.
 const overlay = `
 apiVersion: kustomize.config.k8s.io/v1beta1
 kind: Kustomization
@@ -80,6 +81,9 @@ patches:
     - {op: replace, path: /spec/publicURL, value: "http://crm.velo.example"}
     - {op: add, path: /spec/worker, value: {replicas: %d, resources: {requests: {cpu: 20m}}}}
     - {op: add, path: /spec/server, value: {resources: {requests: {cpu: 20m}}}}
+- target: {kind: SendPolicy}
+  patch: |
+    - {op: add, path: /spec/suspend, value: true}
 - target: {kind: MessageChannel}
   patch: |
     - {op: replace, path: /spec/email/smtp/host, value: 10.77.0.1}
@@ -131,12 +135,18 @@ func (s *stage) applyTenant(ctx context.Context) error {
 	return nil
 }
 
+// standing are lists of all kinds that a tenant's configuration consists of while nothing is sent.
+func standing() []client.ObjectList {
+	return []client.ObjectList{
+		&v1alpha1.CRMTenantList{}, &v1alpha1.RecordTypeList{}, &v1alpha1.EventTypeList{}, &v1alpha1.MessageChannelList{}, &v1alpha1.MessageTemplateList{},
+		&v1alpha1.SegmentList{}, &v1alpha1.ConsentPolicyList{}, &v1alpha1.SendPolicyList{}, &v1alpha1.SocialSourceList{}, &v1alpha1.MonitorList{},
+	}
+}
+
 // awaitInForce waits until every object of the tenant's configuration is Ready.
 func (s *stage) awaitInForce(ctx context.Context, namespace string) error {
 	err := await(ctx, 3*time.Minute, func(ctx context.Context) (string, error) {
-		for _, list := range []client.ObjectList{
-			&v1alpha1.CRMTenantList{}, &v1alpha1.RecordTypeList{}, &v1alpha1.EventTypeList{}, &v1alpha1.MessageChannelList{}, &v1alpha1.SegmentList{},
-		} {
+		for _, list := range standing() {
 			if err := s.client.List(ctx, list, client.InNamespace(namespace)); err != nil {
 				return err.Error(), nil
 			}

@@ -92,9 +92,104 @@ var examples = map[string]map[string]example{
 			tertulia_ambiguous_messages{tenant="velo", channel="news", pod="b"} _x40 5x60`, 90 * time.Minute, nil},
 		"an old send does not count any more": {`tertulia_ambiguous_messages{tenant="velo", channel="news"} 5x80 0x10`, 90 * time.Minute, nil},
 	},
+	"TertuliaClicksLost": {
+		"the database is away for longer than the buffer lasts": {
+			`tertulia_engagements_dropped_total{tenant="velo", reason="full"} 0x5 1+200x3`, 8 * time.Minute, []string{`tenant="velo"`},
+		},
+		"a contact refuses to be tracked": {`tertulia_engagements_dropped_total{tenant="velo", reason="untracked"} 0x5 1+200x3`, 8 * time.Minute, nil},
+		"long ago":                        {`tertulia_engagements_dropped_total{tenant="velo", reason="full"} 0x5 7x30`, 30 * time.Minute, nil},
+	},
 	"TertuliaSegmentsStale": {
 		"for long":     {`tertulia_segment_staleness_seconds{tenant="velo"} 0+60x60`, 50 * time.Minute, []string{`tenant="velo"`}},
 		"for a moment": {`tertulia_segment_staleness_seconds{tenant="velo"} 0x40 300x10`, 50 * time.Minute, nil},
+	},
+	"TertuliaSegmentsRepaired": {
+		"some were wrong":   {`tertulia_segment_repaired_total{tenant="velo"} 0x5 3x30`, 20 * time.Minute, []string{`tenant="velo"`}},
+		"hours ago":         {`tertulia_segment_repaired_total{tenant="velo"} 0x5 3x300`, 4 * time.Hour, nil},
+		"nothing was wrong": {`tertulia_segment_repaired_total{tenant="velo"} 0x30`, 20 * time.Minute, nil},
+	},
+	"TertuliaMonitorsBehind": {
+		"it stands still": {`
+			tertulia_monitor_lag_seconds{tenant="velo", monitor="brand", pod="a"} 60+60x60
+			tertulia_monitor_lag_seconds{tenant="velo", monitor="brand", pod="b"} 30+60x60`, 50 * time.Minute, []string{`monitor="brand", tenant="velo"`}},
+		"mentions are waited for": {`tertulia_monitor_lag_seconds{tenant="velo", monitor="brand"} 600x60`, 50 * time.Minute, nil},
+		"it catches up":           {`tertulia_monitor_lag_seconds{tenant="velo", monitor="brand"} 9000x5 60x55`, 50 * time.Minute, nil},
+		"one worker has not measured since": {`
+			tertulia_monitor_lag_seconds{tenant="velo", monitor="brand", pod="a"} 9000x60
+			tertulia_monitor_lag_seconds{tenant="velo", monitor="brand", pod="b"} 60x60`, 50 * time.Minute, nil},
+	},
+	"TertuliaSentimentServerFailing": {
+		"left alone by all": {`
+			tertulia_sentiment_requests_total{tenant="velo", outcome="failed", pod="a"} 0+1x80
+			tertulia_sentiment_requests_total{tenant="velo", outcome="resting", pod="b"} 0+20x80
+			tertulia_sentiment_requests_total{tenant="velo", outcome="answered", pod="b"} 9x80`, 70 * time.Minute, []string{`tenant="velo"`}},
+		"now and then": {`
+			tertulia_sentiment_requests_total{tenant="velo", outcome="failed"} 0+1x80
+			tertulia_sentiment_requests_total{tenant="velo", outcome="answered"} 0+50x80`, 70 * time.Minute, nil},
+		"it answers again": {`
+			tertulia_sentiment_requests_total{tenant="velo", outcome="failed"} 0+1x50 50x40
+			tertulia_sentiment_requests_total{tenant="velo", outcome="answered"} 0x50 0+10x40`, 70 * time.Minute, nil},
+		"nobody writes any more": {`tertulia_sentiment_requests_total{tenant="velo", outcome="failed"} 0+1x20 20x80`, 70 * time.Minute, nil},
+	},
+	"TertuliaInfluenceStale": {
+		"for three nights": {`
+			tertulia_influence_age_seconds{tenant="velo", monitor="brand", pod="a"} 259200+60x90
+			tertulia_influence_age_seconds{tenant="velo", monitor="brand", pod="b"} 259230+60x90`, 80 * time.Minute, []string{`monitor="brand", tenant="velo"`}},
+		"since last night": {`tertulia_influence_age_seconds{tenant="velo", monitor="brand"} 80000+60x90`, 80 * time.Minute, nil},
+		"one worker has not measured since": {`
+			tertulia_influence_age_seconds{tenant="velo", monitor="brand", pod="a"} 259200x90
+			tertulia_influence_age_seconds{tenant="velo", monitor="brand", pod="b"} 600x90`, 80 * time.Minute, nil},
+	},
+	"TertuliaRulesBehind": {
+		"nobody handles them": {`
+			tertulia_rule_events_oldest_age_seconds{tenant="velo", pod="a"} 0+60x40
+			tertulia_rule_events_oldest_age_seconds{tenant="velo", pod="b"} 5+60x40`, 30 * time.Minute, []string{`tenant="velo"`}},
+		"a storm that passes": {`tertulia_rule_events_oldest_age_seconds{tenant="velo"} 0x10 400x5 0x30`, 20 * time.Minute, nil},
+		"one worker has not measured since": {`
+			tertulia_rule_events_oldest_age_seconds{tenant="velo", pod="a"} 900x40
+			tertulia_rule_events_oldest_age_seconds{tenant="velo", pod="b"} 0x40`, 30 * time.Minute, nil},
+	},
+	"TertuliaEntriesStuck": {
+		"nobody looks":          {`tertulia_rule_stuck{tenant="velo", rule="win-back"} 0x5 3x90`, 90 * time.Minute, []string{`rule="win-back", tenant="velo"`}},
+		"somebody retried them": {`tertulia_rule_stuck{tenant="velo", rule="win-back"} 3x30 0x60`, 90 * time.Minute, nil},
+		"one worker has not measured since": {`
+			tertulia_rule_stuck{tenant="velo", rule="win-back", pod="a"} 3x90
+			tertulia_rule_stuck{tenant="velo", rule="win-back", pod="b"} 0x90`, 90 * time.Minute, nil},
+	},
+	"TertuliaMessagesBehind": {
+		"nobody threads them": {`
+			tertulia_inbound_oldest_age_seconds{tenant="velo", pod="a"} 0+60x40
+			tertulia_inbound_oldest_age_seconds{tenant="velo", pod="b"} 5+60x40`, 30 * time.Minute, []string{`tenant="velo"`}},
+		"a storm that passes": {`tertulia_inbound_oldest_age_seconds{tenant="velo"} 0x10 400x5 0x30`, 20 * time.Minute, nil},
+		"one worker has not measured since": {`
+			tertulia_inbound_oldest_age_seconds{tenant="velo", pod="a"} 900x40
+			tertulia_inbound_oldest_age_seconds{tenant="velo", pod="b"} 0x40`, 30 * time.Minute, nil},
+	},
+	"TertuliaTicketsBehind": {
+		"nobody looks":       {`tertulia_tickets_tending_delay_seconds{tenant="velo"} 0+60x40`, 30 * time.Minute, []string{`tenant="velo"`}},
+		"a queue was edited": {`tertulia_tickets_tending_delay_seconds{tenant="velo"} 0x10 400x5 0x30`, 20 * time.Minute, nil},
+		"one worker has not measured since": {`
+			tertulia_tickets_tending_delay_seconds{tenant="velo", pod="a"} 900x40
+			tertulia_tickets_tending_delay_seconds{tenant="velo", pod="b"} 0x40`, 30 * time.Minute, nil},
+	},
+	"TertuliaOutboxBehind": {
+		"an endpoint is down": {`tertulia_outbox_oldest_age_seconds{tenant="velo"} 0+60x90`, 80 * time.Minute, []string{`tenant="velo"`}},
+		"for half an hour":    {`tertulia_outbox_oldest_age_seconds{tenant="velo"} 0+60x30 0x60`, 80 * time.Minute, nil},
+		"one worker has not measured since": {`
+			tertulia_outbox_oldest_age_seconds{tenant="velo", pod="a"} 9000x90
+			tertulia_outbox_oldest_age_seconds{tenant="velo", pod="b"} 0x90`, 80 * time.Minute, nil},
+	},
+	"TertuliaPostingsAmbiguous": {
+		"a mail without an answer": {`tertulia_outbox_ambiguous{tenant="velo", pod="a"} 1x60`, 50 * time.Minute, []string{`tenant="velo"`}},
+		"somebody looked":          {`tertulia_outbox_ambiguous{tenant="velo", pod="a"} 1x20 0x40`, 50 * time.Minute, nil},
+	},
+	"TertuliaPostingsFailing": {
+		"a network refuses": {
+			`tertulia_outbox_postings_total{tenant="velo", channel="fediverse", outcome="failed"} 0+1x60`, 50 * time.Minute,
+			[]string{`channel="fediverse", tenant="velo"`},
+		},
+		"one was too long": {`tertulia_outbox_postings_total{tenant="velo", channel="fediverse", outcome="failed"} 0x30 1x30`, 50 * time.Minute, nil},
+		"they are tried":   {`tertulia_outbox_postings_total{tenant="velo", channel="fediverse", outcome="deferred"} 0+9x60`, 50 * time.Minute, nil},
 	},
 	"TertuliaRelayCertificateExpiring": {
 		"within a week": {
@@ -107,6 +202,26 @@ var examples = map[string]map[string]example{
 			tertulia_relay_certificate_expiry_timestamp_seconds{tenant="velo", channel="news", pod="a"} 604800x30
 			tertulia_relay_certificate_expiry_timestamp_seconds{tenant="velo", channel="news", pod="b"} 8000000x30`, 20 * time.Minute, nil},
 		"in three months": {`tertulia_relay_certificate_expiry_timestamp_seconds{tenant="velo", channel="news"} 8000000x30`, 20 * time.Minute, nil},
+	},
+	"TertuliaSourceFailing": {
+		"revoked":      {`tertulia_source_trouble{tenant="velo", source="mastodon", reason="Unauthorized"} 1x60`, 50 * time.Minute, []string{`source="mastodon", tenant="velo"`}},
+		"for a moment": {`tertulia_source_trouble{tenant="velo", source="mastodon", reason="Unreachable"} 1x20 _x40`, 50 * time.Minute, nil},
+		"for another reason each time": {`
+			tertulia_source_trouble{tenant="velo", source="mastodon", reason="Unreachable"} 1x20 _x40
+			tertulia_source_trouble{tenant="velo", source="mastodon", reason="Malformed"} _x20 1x40`, 50 * time.Minute, []string{`source="mastodon", tenant="velo"`}},
+		"throttled": {`tertulia_source_trouble{tenant="velo", source="mastodon", reason="Throttled"} 1x60`, 50 * time.Minute, nil},
+	},
+	"TertuliaMentionsLate": {
+		"a database that is too slow": {`
+			tertulia_mention_lag_seconds_bucket{tenant="velo", source="bluesky", le="16.384"} 0+1x60
+			tertulia_mention_lag_seconds_bucket{tenant="velo", source="bluesky", le="65.536"} 0+10x60
+			tertulia_mention_lag_seconds_bucket{tenant="velo", source="bluesky", le="+Inf"} 0+10x60`, 50 * time.Minute, []string{`source="bluesky", tenant="velo"`}},
+		"at once": {`
+			tertulia_mention_lag_seconds_bucket{tenant="velo", source="bluesky", le="0.256"} 0+10x60
+			tertulia_mention_lag_seconds_bucket{tenant="velo", source="bluesky", le="+Inf"} 0+10x60`, 50 * time.Minute, nil},
+		"nothing comes": {`
+			tertulia_mention_lag_seconds_bucket{tenant="velo", source="bluesky", le="16.384"} 5x60
+			tertulia_mention_lag_seconds_bucket{tenant="velo", source="bluesky", le="+Inf"} 9x60`, 50 * time.Minute, nil},
 	},
 	"TertuliaDatabaseUnavailable": {
 		"for one of the processes": {`

@@ -190,7 +190,7 @@ func TestEverythingThatCanBeTurnedOnIsThere(t *testing.T) {
 	const image = "registry.example.com/team/tertulia@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 	want := []string{
 		"operator", "--image=" + image, "--image-pull-policy=Always", "--http-from-namespaces=ingress", "--metrics-from-namespaces=monitoring",
-		"--log-format=json", "--leader-elect", "--health-listen=:8081", "--metrics-listen=:8443", "--metrics-secure", "--metrics-cert-dir=/etc/tertulia/metrics",
+		"--webhook-networks=10.20.0.0/16", "--listen-allow-network=10.30.0.0/16", "--log-format=json", "--leader-elect", "--health-listen=:8081", "--metrics-listen=:8443", "--metrics-secure", "--metrics-cert-dir=/etc/tertulia/metrics",
 	}
 	if diff := cmp.Diff(want, operator.Args); diff != "" {
 		t.Errorf("arguments (-want +got):\n%s", diff)

@@ -128,6 +128,11 @@ func (r *release) live(namespace string, mail *mailbox.Mailbox) {
 		r.ready(before)
 	}
 	r.edit(named["Secret "+namespace+"/relay"], "second", "stringData", "password")
+	r.edit(named["Secret "+namespace+"/care"], "another-key-of-24-bytes-or-more", "stringData", "signing-key")
+	r.edit(named["SocialSource.crm.tertulia.dev "+namespace+"/care"], "90d", "spec", "keep")
+	r.edit(named["Monitor.crm.tertulia.dev "+namespace+"/velo"], "What is said of us.", "spec", "description")
+	r.edit(named["AutomationRule.crm.tertulia.dev "+namespace+"/thanks"], "For who buys.", "spec", "description")
+	r.edit(named["ServiceQueue.crm.tertulia.dev "+namespace+"/care"], "Who complains.", "spec", "description")
 	r.edit(named["ConfigMap "+namespace+"/texts"], `<p>Hola</p><p><a href="{{ unsubscribe_url }}">Baja</a></p>`, "data", "es.html")
 	r.edit(named["CRMTenant.crm.tertulia.dev "+namespace+"/default"], "Velo Ciclismo", "spec", "displayName")
 	r.ready(all)

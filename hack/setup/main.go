@@ -1,6 +1,6 @@
 // Command setup makes a machine ready for `make demo` and `make test`: it looks for a PostgreSQL server and for the
-// programs of a Kubernetes control plane, and installs or builds what is missing. With --node it does the same for what
-// `make e2e` needs to run a Kubernetes node. It says what it does and does nothing when nothing is missing.
+// programs of a Kubernetes control plane, and installs or builds what is missing. With --tests it does the same for what only
+// tests need, and with --node for what `make e2e` needs to run a Kubernetes node. It says what it does and does nothing when nothing is missing.
 package main
 
 import (
@@ -15,23 +15,26 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/tertulia-crm/tertulia/internal/inbound/imap/imaptest"
 	"github.com/tertulia-crm/tertulia/internal/local/binaries"
 	"github.com/tertulia-crm/tertulia/internal/local/node"
 	"github.com/tertulia-crm/tertulia/internal/local/postgres"
+	"github.com/tertulia-crm/tertulia/internal/server/browsertest"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	withNode := flag.Bool("node", false, "also what a Kubernetes node on this machine needs, which takes root to run")
+	forTests := flag.Bool("tests", false, "also what tests need and no user of Tertulia does: Dovecot, to read mailboxes, and Chromium, to look at pages")
 	flag.Parse()
-	if err := run(ctx, *withNode); err != nil {
+	if err := run(ctx, *withNode, *forTests); err != nil {
 		fmt.Fprintln(os.Stderr, "setup:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, withNode bool) error {
+func run(ctx context.Context, withNode, forTests bool) error {
 	if withNode {
 		if err := ensureNode(ctx); err != nil {
 			return err
@@ -39,6 +42,14 @@ func run(ctx context.Context, withNode bool) error {
 	}
 	if err := ensurePostgres(ctx); err != nil {
 		return err
+	}
+	if forTests {
+		if err := ensurePackage(ctx, "Dovecot", "dovecot-imapd", imaptest.Find); err != nil {
+			return err
+		}
+		if err := ensurePackage(ctx, "Chromium", "chromium", browsertest.Find); err != nil {
+			return err
+		}
 	}
 	if _, err := binaries.Ensure(ctx, binaries.Options{Progress: os.Stderr}); err != nil || !withNode {
 		return err
@@ -77,6 +88,20 @@ func ensurePostgres(ctx context.Context) error {
 		return err
 	}
 	_, err = postgres.FindBinaries()
+	return err
+}
+
+// ensurePackage installs a package of the distribution's, unless what it holds is found.
+func ensurePackage(ctx context.Context, what, name string, find func() (string, error)) error {
+	if _, err := find(); err == nil {
+		return nil
+	} else if _, lookErr := exec.LookPath("apt-get"); lookErr != nil || os.Geteuid() != 0 {
+		return err
+	}
+	if err := install(ctx, what, name); err != nil {
+		return err
+	}
+	_, err := find()
 	return err
 }
 
