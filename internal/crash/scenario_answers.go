@@ -98,17 +98,24 @@ func killAmongAnswers(ctx context.Context, w *world) error {
 	return w.everyAnswerOnce(ctx, instance)
 }
 
-// everyAnswerOnce wants each post answered once, and known to be.
+// leftToAPerson bounds how many answers a person has to look for: one that a worker had in hand when it died, and one of each worker when the database ended.
+// This account writes more in a minute than a look-up reads; what is not among that may be there.
+const leftToAPerson = kills + 2
+
+// everyAnswerOnce wants each post answered once, and known to be, but for those that are left to a person, and are told to be.
 func (w *world) everyAnswerOnce(ctx context.Context, instance *mastodontest.Server) error {
 	n := w.parameters.Size
+	var sent, crowded int
 	err := w.await(ctx, "everybody is answered", func() (bool, string, error) {
-		var stands string
-		err := w.db.Pool.QueryRow(ctx, `select coalesce(string_agg(state || ' ' || n, ', ' order by state), '') from (
-			select state, count(*) n from outbox group by state) o`).Scan(&stands)
+		var example string
+		err := w.db.Pool.QueryRow(ctx, `
+			select count(*) filter (where state = 'sent'), count(*) filter (where state = 'ambiguous' and reply like '%has written more than%'),
+				coalesce(max(state || ': ' || coalesce(reply, '')) filter (where state <> 'sent'), '')
+			from outbox`).Scan(&sent, &crowded, &example)
 		if err != nil { // the database may be away for a moment
 			return false, err.Error(), nil
 		}
-		return stands == fmt.Sprintf("sent %d", n), stands, nil
+		return sent+crowded == n, fmt.Sprintf("%d sent, %d left to a person of %d; one that is not sent: %s", sent, crowded, n, example), nil
 	})
 	if err != nil {
 		return err
@@ -124,8 +131,8 @@ func (w *world) everyAnswerOnce(ctx context.Context, instance *mastodontest.Serv
 	if err := w.db.Pool.QueryRow(ctx, "select count(distinct native_id) from outbox_part").Scan(&known); err != nil {
 		return fmt.Errorf("look which answers are known: %w", err)
 	}
-	if twice > 0 || len(answered) != n || known != n {
-		return fmt.Errorf("%d of %d posts are answered, %d twice, and %d answers are known", len(answered), n, twice, known)
+	if twice > 0 || len(answered) < sent || known != sent || crowded > leftToAPerson {
+		return fmt.Errorf("%d of %d posts are answered, %d twice, %d answers are known, and %d left to a person", len(answered), n, twice, known, crowded)
 	}
 	return nil
 }

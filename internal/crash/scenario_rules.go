@@ -147,6 +147,7 @@ func (w *world) replaceOne(ctx context.Context, workers []*process, database boo
 		if err := w.database.restart(ctx); err != nil {
 			return err
 		}
+		w.db.Pool.Reset() // its connections ended with the server
 	}
 	workers[victim], err = w.startWorker(ctx, w.tenant)
 	return err

@@ -13,8 +13,10 @@ import (
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/wait"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -235,6 +237,14 @@ func TestScreenForWhoMayReadOurKindsOnly(t *testing.T) {
 	config := controlplanetest.Shared(t).Config()
 	config.Impersonate = rest.ImpersonationConfig{UserName: "marketer"}
 	reader := clientAs(t, config)
+	// Who decides what is allowed hears of a role some moments after it was made.
+	c.do(wait.PollUntilContextTimeout(t.Context(), 20*time.Millisecond, 30*time.Second, true, func(ctx context.Context) (bool, error) {
+		err := reader.List(ctx, &v1alpha1.CRMTenantList{}, client.InNamespace(c.namespace))
+		if apierrors.IsForbidden(err) {
+			return false, nil
+		}
+		return true, err
+	}))
 	golden(t, "restricted", func(w *bytes.Buffer) error {
 		return Screen(w, c.overview(reader, Options{Namespace: c.namespace}), Look{})
 	})
