@@ -57,17 +57,12 @@ func Posts(plan *publication.Plan, t store.Template, displayName string) ([]publ
 // CheckPosts tells which post a channel's network does not take, with the numbers, and nil where it takes all. images are the bytes of the
 // pictures, by their digests.
 func CheckPosts(channelType string, takes post.Takes, plan *publication.Plan, posts []publication.Post, images map[string][]byte) error {
-	var limits post.Limits
-	switch channelType {
-	case store.MastodonType:
-		limits = mastodon.Limits(takes)
-	case store.BlueskyType:
-		limits = bluesky.Limits()
-		if plan.Visibility != "" && plan.Visibility != string(post.Public) {
-			return FlawError("Bluesky has public posts only: remove spec.publication.visibility")
-		}
-	default:
+	limits, ok := limitsOf(channelType, takes)
+	if !ok {
 		return FlawError(fmt.Sprintf("a channel of type %s publishes nothing: name one of type Mastodon or Bluesky in spec.channelRef", channelType))
+	}
+	if channelType == store.BlueskyType && plan.Visibility != "" && plan.Visibility != string(post.Public) {
+		return FlawError("Bluesky has public posts only: remove spec.publication.visibility")
 	}
 	for _, p := range posts {
 		ready, texts := readyPost(plan, p, images)
@@ -80,6 +75,30 @@ func CheckPosts(channelType string, takes post.Takes, plan *publication.Plan, po
 		}
 	}
 	return nil
+}
+
+// AnswerFlaw tells why a channel's network does not take a text that answers somebody, whose handle it is, and "" where it takes it. Networks where an
+// answer has no bounds take all.
+func AnswerFlaw(channelType string, takes post.Takes, handle, text string) string {
+	limits, ok := limitsOf(channelType, takes)
+	if !ok {
+		return ""
+	}
+	if channelType == store.MastodonType {
+		text = mastodon.Address(text, []post.Mention{{Handle: handle}})
+	}
+	return limits.Check(&post.Post{Parts: []post.Part{{Text: text}}}, []string{text})
+}
+
+// limitsOf are the limits of a channel's network; false where nothing is posted by a channel of the type.
+func limitsOf(channelType string, takes post.Takes) (post.Limits, bool) {
+	switch channelType {
+	case store.MastodonType:
+		return mastodon.Limits(takes), true
+	case store.BlueskyType:
+		return bluesky.Limits(), true
+	}
+	return post.Limits{}, false
 }
 
 // readyPost is a post with the bytes of its images, and the texts of its parts.

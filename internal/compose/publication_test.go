@@ -24,6 +24,28 @@ func template(texts map[string]string) store.Template {
 	return t
 }
 
+// TestAnAnswerThatDoesNotFit: the name of who is answered counts without its domain, and once.
+func TestAnAnswerThatDoesNotFit(t *testing.T) {
+	tests := map[string]struct {
+		network, handle, text, want string
+	}{
+		"Mail":     {store.EmailType, "", strings.Repeat("a", 5000), ""},
+		"Bluesky":  {store.BlueskyType, "ana.example", strings.Repeat("a", 300), ""},
+		"LongSky":  {store.BlueskyType, "ana.example", strings.Repeat("a", 301), "the text has 301 characters, and the network takes 300: shorten it"},
+		"Mastodon": {store.MastodonType, "ana@social.example", strings.Repeat("a", 495), ""},
+		"LongName": {store.MastodonType, "ana@social.example", strings.Repeat("a", 496), "the text has 501 characters, and the network takes 500: shorten it"},
+		"Named":    {store.MastodonType, "ana@social.example", "@ana@social.example " + strings.Repeat("a", 495), ""},
+		"Nobody":   {store.MastodonType, "", strings.Repeat("a", 500), ""},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			if got := compose.AnswerFlaw(tc.network, post.Takes{}, tc.handle, tc.text); got != tc.want {
+				t.Errorf("got %q, want %q", got, tc.want)
+			}
+		})
+	}
+}
+
 // TestWhatDoesNotFitIsToldInNumbers: each with the words by which its author mends it.
 func TestWhatDoesNotFitIsToldInNumbers(t *testing.T) {
 	var picture bytes.Buffer

@@ -40,10 +40,13 @@ func (w *world) begin(ctx context.Context, n int) ([]*process, error) {
 	return w.startWorkers(ctx, n)
 }
 
-// patience is how long to wait for what must happen: it is reached only when something is broken.
+// patience is how long to wait for what must happen while nothing does: it is reached only when something is broken.
 func (w *world) patience() time.Duration {
 	return time.Minute + time.Duration(w.parameters.Size)*8*time.Millisecond
 }
+
+// slowness is by how much slower than it should be a machine may be, while something still happens.
+const slowness = 5
 
 // How often the suite looks whether something has happened: in the mail server's record, and where it has to ask a server, which has
 // better things to do.
@@ -52,16 +55,18 @@ const (
 	ask  = 50 * time.Millisecond
 )
 
-// await asks until done is true. What is asked says what it waits for.
+// await asks until done is true. What is asked says how it stands; while that changes, it goes on, on a machine that is slow for as many patiences as
+// slowness can explain.
 func (w *world) await(ctx context.Context, what string, done func() (bool, string, error)) error {
 	return w.awaitEvery(ctx, ask, what, done)
 }
 
 func (w *world) awaitEvery(ctx context.Context, interval time.Duration, what string, done func() (bool, string, error)) error {
-	ctx, cancel := context.WithTimeout(ctx, w.patience())
+	ctx, cancel := context.WithTimeout(ctx, slowness*w.patience())
 	defer cancel()
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
+	changed, stood := time.Now(), ""
 	for {
 		ok, stands, err := done()
 		if err != nil {
@@ -69,6 +74,11 @@ func (w *world) awaitEvery(ctx context.Context, interval time.Duration, what str
 		}
 		if ok {
 			return nil
+		}
+		if stands != stood {
+			changed, stood = time.Now(), stands
+		} else if time.Since(changed) > w.patience() {
+			cancel()
 		}
 		select {
 		case <-ctx.Done():

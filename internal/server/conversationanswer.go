@@ -9,6 +9,7 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 
+	"github.com/tertulia-crm/tertulia/internal/compose"
 	"github.com/tertulia-crm/tertulia/internal/service"
 	"github.com/tertulia-crm/tertulia/internal/store"
 )
@@ -83,6 +84,9 @@ func answerConversation(ctx context.Context, in *answerInput) (*answerOutput, er
 	}
 	done, err := tenantOf(ctx).db.AnswerConversation(ctx, in.ID, store.Answer{
 		By: by, Seen: in.Body.Seen, Key: in.Body.Key, Text: text, Then: service.Status(in.Body.Then),
+		Flaw: func(by store.Answering, text string) string {
+			return compose.AnswerFlaw(by.ChannelType, by.Takes, by.To, text)
+		},
 	})
 	if err != nil {
 		return nil, collision(ctx, in.ID, in.Body.Seen, err)

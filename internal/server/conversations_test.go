@@ -170,6 +170,13 @@ func TestAnAgentAnswersOnce(t *testing.T) {
 	if refused.Reason != "Answered" || refused.Version != 2 || len(refused.New) != 1 || refused.New[0].Agent != "eva" {
 		t.Errorf("who comes later is told %+v", refused)
 	}
+	h.exec("update channel set type = 'Mastodon', takes = '{\"characters\": 20}' where name = 'voice'")
+	refused = refusalSeen{}
+	h.does(h.leo, one+"/answer", `{"seen": 2, "key": "attempt-0", "text": "Se lo devolvemos"}`, http.StatusUnprocessableEntity).json(t, &refused)
+	if refused.Reason != "TooLong" || !strings.Contains(refused.Detail, "21 characters, and the network takes 20") {
+		t.Errorf("who writes more than the network takes is told %+v", refused)
+	}
+	h.exec("update channel set type = 'Webhook' where name = 'voice'")
 	h.wrote("3", "ana", 3, "Gracias, pero falta un euro")
 	refused = refusalSeen{}
 	h.does(h.leo, one+"/answer", `{"seen": 2, "key": "attempt-3", "text": "De nada"}`, http.StatusConflict).json(t, &refused)

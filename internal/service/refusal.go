@@ -18,6 +18,7 @@ const (
 	ReasonAnswered Reason = "Answered" // another answer left since it was read
 	ReasonWritten  Reason = "Written"  // the customer has written since it was read
 	ReasonNoReply  Reason = "NoReply"  // there is no channel by which it could be answered
+	ReasonTooLong  Reason = "TooLong"  // the network of the channel takes less
 )
 
 // Refusal tells why something that somebody asked for is not done, in words for them. Its text names nobody, so that it can be logged.

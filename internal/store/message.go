@@ -8,6 +8,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/tertulia-crm/tertulia/internal/deliver/post"
 	"github.com/tertulia-crm/tertulia/internal/service"
 )
 
@@ -19,6 +20,15 @@ type Answer struct {
 	Key  string
 	Text string
 	Then service.Status // what becomes of its tickets once it has left: Open, Pending or Solved; "": Pending
+	// Flaw tells why the network does not take the text, in words for the agent, and "" where it takes it. Nil: it shows when the answer leaves.
+	Flaw func(Answering, string) string
+}
+
+// Answering is by what somebody is answered.
+type Answering struct {
+	ChannelType string
+	Takes       post.Takes // by the channel's server; zero where nobody has asked it
+	To          string     // the handle of who is answered, on a network; "" elsewhere
 }
 
 // Answered is an answer that was accepted.
@@ -80,6 +90,9 @@ func (d *serviceDesk) answer(ctx context.Context, c *caseFile, a Answer) (done A
 	way := ways[c.id]
 	if way.trouble != nil {
 		return done, way.trouble
+	}
+	if err := d.refuseFlawed(ctx, way, a); err != nil {
+		return done, err
 	}
 	c.desk, c.changed = next, true
 	for _, t := range c.tickets {
@@ -147,6 +160,26 @@ func (d *serviceDesk) replyWays(ctx context.Context, ids []int64) (map[int64]rep
 		return nil, fmt.Errorf("look for the channels of conversations: %w", err)
 	}
 	return ways, nil
+}
+
+// refuseFlawed refuses an answer that its network does not take, while its author is there to mend it.
+func (d *serviceDesk) refuseFlawed(ctx context.Context, way replyWay, a Answer) error {
+	if a.Flaw == nil {
+		return nil
+	}
+	var by Answering
+	var takes *post.Takes
+	err := d.tx.QueryRow(ctx, `
+		select k.type, k.takes, coalesce(a.handle, '') from channel k left join mention m on m.id = $2 left join author a on a.id = m.author_id
+		where k.name = $1`, way.channel, way.mention).Scan(&by.ChannelType, &takes, &by.To)
+	if err != nil {
+		return fmt.Errorf("read what the channel takes: %w", err)
+	}
+	by.Takes = valueOf(takes)
+	if why := a.Flaw(by, a.Text); why != "" {
+		return turnDown(service.ReasonTooLong, why)
+	}
+	return nil
 }
 
 // outMessage is an answer that is to leave.

@@ -106,7 +106,11 @@ func settlePosting(ctx context.Context, tx pgx.Tx, s *Posted, troubles map[int64
 	return tellOfPosting(ctx, tx, s, row.at)
 }
 
-// keepParts writes down which posts are there.
+// channelNetwork is the network of a channel ch, as sources name it.
+const channelNetwork = `case ch.type when 'Bluesky' then 'bluesky'
+	else 'mastodon:' || coalesce(substring(ch.settings ->> 'server' from '^https?://([^/?#]+)'), '') end`
+
+// keepParts writes down which posts are there. What answers one that is no answer itself is a message to us too.
 func keepParts(ctx context.Context, tx pgx.Tx, s *Posted) error {
 	for i, p := range s.Parts {
 		_, err := tx.Exec(ctx, `
@@ -115,6 +119,19 @@ func keepParts(ctx context.Context, tx pgx.Tx, s *Posted) error {
 		if err != nil {
 			return err
 		}
+	}
+	if s.Message != 0 || len(s.Parts) == 0 {
+		return nil
+	}
+	ids := make([]string, len(s.Parts))
+	for i, p := range s.Parts {
+		ids[i] = p.ID
+	}
+	_, err := tx.Exec(ctx, `insert into own_post (network, native_id)
+		select `+channelNetwork+`, i from channel ch cross join unnest($2::text[]) i where ch.name = $1 and ch.type in ('Bluesky', 'Mastodon')
+		on conflict do nothing`, s.Channel, ids)
+	if err != nil {
+		return fmt.Errorf("note posts of ours: %w", err)
 	}
 	return nil
 }

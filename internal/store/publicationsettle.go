@@ -134,8 +134,7 @@ func keepPublished(ctx context.Context, tx pgx.Tx, o PublicationOutcome, seq int
 	for i, p := range o.Posted {
 		_, err := tx.Exec(ctx, `
 			insert into publication_part (send_id, seq, part, channel, network, native_id, url, at)
-			select $1, $2, $3, s.channel, case ch.type when 'Bluesky' then 'bluesky'
-					else 'mastodon:' || coalesce(substring(ch.settings ->> 'server' from '^https?://([^/?#]+)'), '') end, $4, $5, $6
+			select $1, $2, $3, s.channel, `+channelNetwork+`, $4, $5, $6
 			from send s join channel ch on ch.name = s.channel where s.id = $1
 			on conflict (send_id, seq, part) do update set url = coalesce(nullif(excluded.url, ''), publication_part.url)`,
 			o.Send, seq, i+1, p.ID, p.URL, o.At)

@@ -237,6 +237,24 @@ func (b *team) route() {
 	}
 }
 
+// Those that nobody may take who has room do not stand in the way of the others.
+func TestTicketsThatWerePassedOnHoldUpNoOthers(t *testing.T) {
+	b := newTeam(t)
+	q := service.Queue{Tickets: "true", Routing: service.Routing{Mode: service.RouteRoundRobin}}
+	b.queue("care", q)
+	for i := range 4 {
+		b.comes(post(fmt.Sprint(i), toUs, by(fmt.Sprintf("p%d", i)), ago(time.Duration(60-i)*time.Minute)))
+	}
+	first := "(select id from ticket order by id limit %d)"
+	b.exec("update ticket set assignee = 'ana' where id in " + fmt.Sprintf(first, 1))
+	b.exec("update ticket set passed_by = 'ben' where assignee = '' and id in " + fmt.Sprintf(first, 3))
+	b.queue("care", q, store.QueueAgent{Name: "ana", Capacity: 1}, store.QueueAgent{Name: "ben"})
+	if given, _, err := b.RouteTickets(b.ctx, 2); given != 1 || err != nil {
+		t.Errorf("given: %d, %v", given, err)
+	}
+	b.want("whose they are", "select string_agg(assignee, ' ' order by id) from ticket", "ana   ben")
+}
+
 // Whoever answered a customer goes on with them, also by another account of theirs once their contacts are merged.
 func TestWhoKnowsACustomerGoesOn(t *testing.T) {
 	b := newTeam(t)

@@ -44,14 +44,17 @@ func (db *DB) RouteTickets(ctx context.Context, most int) (given int, more bool,
 // routesSQL is true for a queue q that gives tickets to agents by itself, and has one who can take another.
 const routesSQL = `q.dormant_since is null and not q.suspended and not coalesce((select suspended from tenant), false)
 	and q.definition #>> '{routing,mode}' in ('RoundRobin', 'Load') and exists (
-		select from queue_agent a cross join lateral (
-			select coalesce(nullif(a.capacity, 0), (q.definition #>> '{routing,capacity}')::int, 0) most) c
-		where a.queue_id = q.id and (c.most = 0 or c.most > (select count(*) from (
-			select from ticket t where t.assignee = a.name and t.status in ('New', 'Open', 'Pending') limit c.most) enough)))`
+		select from queue_agent a where a.queue_id = q.id and ` + roomSQL + `)`
 
-// waitsSQL is true for a ticket t of a queue q that waits for one of its agents.
+// waitsSQL is true for a ticket t of a queue q that routes, which one of its agents can take: not the one who passed it on.
 const waitsSQL = `t.queue_id = q.id and t.assignee = '' and t.status in ('New', 'Open') and (t.passed_by = '' or exists (
-	select from queue_agent o where o.queue_id = q.id and o.name <> t.passed_by))`
+	select from queue_agent a where a.queue_id = q.id and a.name <> t.passed_by and ` + roomSQL + `))`
+
+// roomSQL is true for an agent a of a queue q who can take another ticket.
+const roomSQL = `exists (
+	select from (select coalesce(nullif(a.capacity, 0), (q.definition #>> '{routing,capacity}')::int, 0) most) c
+	where c.most = 0 or c.most > (select count(*) from (
+		select from ticket h where h.assignee = a.name and h.status in ('New', 'Open', 'Pending') limit c.most) enough))`
 
 func routeTickets(ctx context.Context, tx pgx.Tx, most int) (given int, more bool, err error) {
 	rows, err := tx.Query(ctx, `

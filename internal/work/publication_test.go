@@ -79,6 +79,10 @@ func TestAPublicationIsPublishedAtItsTime(t *testing.T) {
 	if got := w.ask("select string_agg(step || ' ' || part || ' ' || (native_id = '" + first + "'), ', ' order by seq, part) from publication_part join ledger using (send_id, seq)"); got != "es 1 true, es 2 false, en 1 false" {
 		t.Errorf("the ledger has the ids %s", got)
 	}
+	// What answers them is a message to us.
+	if got := w.ask("select string_agg(distinct (p.native_id is not null)::text || ' ' || o.n, '') from (select *, count(*) over () n from own_post) o left join publication_part p using (network, native_id)"); got != "true 3" {
+		t.Errorf("of what was published is known to be ours: %s", got)
+	}
 }
 
 // TestWhateverBreaksAPublicationIsThereOnce has the first request that publishes break in each way, on servers that keep no keys.

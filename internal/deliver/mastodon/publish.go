@@ -71,7 +71,7 @@ func (p *Publisher) draft(ctx context.Context, i *post.Intent) (*draft, *wire.St
 	for n, part := range i.Post.Parts {
 		text := part.Text
 		if n == 0 {
-			text = address(text, mentions)
+			text = Address(text, mentions)
 		}
 		d.texts = append(d.texts, text)
 	}
@@ -83,8 +83,8 @@ func (p *Publisher) draft(ctx context.Context, i *post.Intent) (*draft, *wire.St
 	return d, nil
 }
 
-// address puts the names before a text that it lacks.
-func address(text string, mentions []post.Mention) string {
+// Address puts the names before a text that it lacks, as an answer's are.
+func Address(text string, mentions []post.Mention) string {
 	there := map[string]bool{}
 	for _, e := range post.Entities(text) {
 		if e.Kind == post.Name {

@@ -89,14 +89,9 @@ func TestHowFarItCame(t *testing.T) {
 		whole bool
 	}{
 		"cut within a long body": {8 << 20, func(c net.Conn) { _, _ = io.CopyN(io.Discard, c, 1<<10) }, false},
-		"cut behind the body": {10, func(c net.Conn) {
-			r, err := http.ReadRequest(bufio.NewReader(c))
-			if err == nil {
-				_, _ = io.Copy(io.Discard, r.Body)
-			}
-		}, true},
+		"cut behind the body":    {10, readRequest, true},
 		"no HTTP": {10, func(c net.Conn) {
-			_, _ = c.Read(make([]byte, 4096))
+			readRequest(c)
 			_, _ = io.WriteString(c, "SSH-2.0-x\r\n")
 		}, true},
 	} {
@@ -107,6 +102,13 @@ func TestHowFarItCame(t *testing.T) {
 				t.Errorf("whole %v: %v", failure != nil && failure.Whole, err)
 			}
 		})
+	}
+}
+
+// readRequest reads a request to its end.
+func readRequest(c net.Conn) {
+	if r, err := http.ReadRequest(bufio.NewReader(c)); err == nil {
+		_, _ = io.Copy(io.Discard, r.Body)
 	}
 }
 
