@@ -36,8 +36,9 @@ var steps = map[string]string{
 	v1alpha1.PodsRefusedReason:          "See what refuses the pods: kubectl get events -n <ns>",
 	v1alpha1.NoNodeFitsReason:           "Add a node, or lower what spec.worker and spec.server request.",
 	v1alpha1.ContainerCannotStartReason: "See why: kubectl describe pods -n <ns> -l app.kubernetes.io/name=tertulia",
-	v1alpha1.ChannelTroubleReason:       "Look at the channel's server: its address, its certificate, the credentials in the channel's Secret. What waits is sent later.",
-	v1alpha1.AttentionNeededReason:      "Decide: kubectl describe campaign -n <ns> <name>",
+	v1alpha1.ChannelTroubleReason: "Look at the channel's server: its address, its certificate, the credentials in the channel's Secret. " +
+		"What waits is sent later.",
+	v1alpha1.AttentionNeededReason: "Decide: kubectl describe campaign -n <ns> <name>",
 	v1alpha1.ReturnsTroubleReason: "Look at the mailbox: its address, its certificate, the credentials in the Secret of spec.email.returns. " +
 		"What came back waits there.",
 	v1alpha1.ReceiversDeferReason: "Look at reputation, authentication and complaints at these receivers. What waits is sent later.",

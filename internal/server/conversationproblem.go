@@ -59,7 +59,8 @@ func refused(err error) *collisionBody {
 		return nil
 	}
 	status := http.StatusConflict
-	if no.Reason == service.ReasonUnknown || no.Reason == service.ReasonPast || no.Reason == service.ReasonTooLong { // whoever asked for that is wrong, however things stand
+	switch no.Reason {
+	case service.ReasonUnknown, service.ReasonPast, service.ReasonTooLong: // whoever asked for that is wrong, however things stand
 		status = http.StatusUnprocessableEntity
 	}
 	return &collisionBody{
