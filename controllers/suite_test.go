@@ -19,6 +19,7 @@ import (
 	"github.com/tertulia-crm/tertulia/internal/credentials"
 	"github.com/tertulia-crm/tertulia/internal/local/controlplanetest"
 	"github.com/tertulia-crm/tertulia/internal/local/postgres"
+	"github.com/tertulia-crm/tertulia/internal/local/scratch"
 	"github.com/tertulia-crm/tertulia/internal/store"
 )
 
@@ -41,7 +42,7 @@ var shared struct {
 	once  sync.Once
 	world *world
 	err   error
-	dir   string
+	dir   *scratch.Dir
 }
 
 func TestMain(m *testing.M) {
@@ -54,14 +55,14 @@ func TestMain(m *testing.M) {
 func stopWorld() error {
 	w := shared.world
 	if w == nil {
-		return os.RemoveAll(shared.dir)
+		return shared.dir.Remove()
 	}
 	w.stop()
 	err := <-w.finished
 	w.cluster.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	return errors.Join(err, w.server.Stop(ctx), os.RemoveAll(shared.dir))
+	return errors.Join(err, w.server.Stop(ctx), shared.dir.Remove())
 }
 
 func inWorld(t *testing.T) *world {
@@ -80,14 +81,14 @@ func startWorld(config *rest.Config) (*world, error) {
 	if err != nil {
 		return nil, err
 	}
-	if shared.dir, err = os.MkdirTemp("", "tertulia-controllers-"); err != nil {
+	if shared.dir, err = scratch.Make(); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
-	w := &world{config: config, api: api, root: filepath.Join(shared.dir, "tenants"), finished: make(chan error, 1)}
+	w := &world{config: config, api: api, root: filepath.Join(shared.dir.Path(), "tenants"), finished: make(chan error, 1)}
 	// Autovacuum writes by itself; a test counts what we write.
-	w.server, err = postgres.Start(ctx, postgres.Options{Dir: filepath.Join(shared.dir, "data"), Settings: map[string]string{"autovacuum": "off"}})
+	w.server, err = postgres.Start(ctx, postgres.Options{Dir: filepath.Join(shared.dir.Path(), "data"), Settings: map[string]string{"autovacuum": "off"}})
 	if err != nil {
 		return nil, err
 	}

@@ -26,6 +26,7 @@ import (
 	"github.com/tertulia-crm/tertulia/internal/local/controlplane"
 	"github.com/tertulia-crm/tertulia/internal/local/controlplanetest"
 	"github.com/tertulia-crm/tertulia/internal/local/postgres"
+	"github.com/tertulia-crm/tertulia/internal/local/scratch"
 	"github.com/tertulia-crm/tertulia/internal/store"
 	"github.com/tertulia-crm/tertulia/internal/work"
 )
@@ -49,13 +50,13 @@ var shared struct {
 	once  sync.Once
 	world *world
 	err   error
-	dir   string
+	dir   *scratch.Dir
 }
 
 func TestMain(m *testing.M) { controlplanetest.Main(m, stopWorld) }
 
 func stopWorld() error {
-	defer func() { _ = os.RemoveAll(shared.dir) }()
+	defer func() { _ = shared.dir.Remove() }()
 	w := shared.world
 	if w == nil {
 		return nil
@@ -88,10 +89,10 @@ func startWorld(plane *controlplane.ControlPlane) (*world, error) {
 	ctrl.SetLogger(log)
 	w := &world{plane: plane, ended: make(chan error, 2)}
 	var err error
-	if shared.dir, err = os.MkdirTemp("", "tertulia-gitops-"); err != nil {
+	if shared.dir, err = scratch.Make(); err != nil {
 		return nil, err
 	}
-	w.tenants = filepath.Join(shared.dir, "tenants")
+	w.tenants = filepath.Join(shared.dir.Path(), "tenants")
 	if err := os.MkdirAll(w.tenants, 0o700); err != nil {
 		return nil, err
 	}
@@ -101,7 +102,7 @@ func startWorld(plane *controlplane.ControlPlane) (*world, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
-	if w.server, err = postgres.Start(ctx, postgres.Options{Dir: filepath.Join(shared.dir, "data")}); err != nil {
+	if w.server, err = postgres.Start(ctx, postgres.Options{Dir: filepath.Join(shared.dir.Path(), "data")}); err != nil {
 		return nil, err
 	}
 	if w.cluster, err = store.OpenCluster(ctx, w.server.URL("postgres")); err != nil {
@@ -149,7 +150,7 @@ func (w *world) startWorker(ctx context.Context) error {
 
 // program builds a Go program once for all tests and returns its path.
 var program = sync.OnceValues(func() (string, error) {
-	file := filepath.Join(shared.dir, "flux")
+	file := filepath.Join(shared.dir.Path(), "flux")
 	build := exec.Command("go", "build", "-o", file, ".")
 	build.Dir = filepath.Join("..", "..", "hack", "flux")
 	if output, err := build.CombinedOutput(); err != nil {

@@ -130,6 +130,7 @@ func serverSettings(port int, dir string, o Options) map[string]string {
 	}
 	if !o.Durable {
 		settings["fsync"], settings["full_page_writes"], settings["synchronous_commit"] = "off", "off", "off"
+		settings["max_wal_size"] = "1GB" // which may be in memory
 	}
 	if o.Clients != "" {
 		settings["hba_file"] = clientsFile(dir)

@@ -17,6 +17,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"github.com/tertulia-crm/tertulia/internal/local/postgres"
+	"github.com/tertulia-crm/tertulia/internal/local/scratch"
 	"github.com/tertulia-crm/tertulia/internal/store"
 )
 
@@ -25,7 +26,7 @@ const template = "tertulia_template"
 var shared struct {
 	once     sync.Once
 	server   *postgres.Server
-	dir      string
+	dir      *scratch.Dir
 	err      error
 	database atomic.Int64
 }
@@ -46,11 +47,7 @@ func stop() error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	err := shared.server.Stop(ctx)
-	if removed := os.RemoveAll(shared.dir); err == nil {
-		err = removed
-	}
-	return err
+	return errors.Join(shared.server.Stop(ctx), shared.dir.Remove())
 }
 
 func server(t testing.TB) *postgres.Server {
@@ -65,12 +62,12 @@ func server(t testing.TB) *postgres.Server {
 func start() error {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
-	dir, err := os.MkdirTemp("", "tertulia-test-")
+	dir, err := scratch.Make()
 	if err != nil {
 		return err
 	}
 	shared.dir = dir
-	shared.server, err = postgres.Start(ctx, postgres.Options{Dir: filepath.Join(dir, "data")})
+	shared.server, err = postgres.Start(ctx, postgres.Options{Dir: filepath.Join(dir.Path(), "data")})
 	if err != nil {
 		return err
 	}
