@@ -77,6 +77,7 @@ func TestRuleWaitsForWhatItNames(t *testing.T) {
 	edit(h, object, "win-back", func(o *v1alpha1.AutomationRule) { o.Spec.Suspend = true })
 	becomes(h, true, "select suspended from automation_rule")
 	edit(h, object, "win-back", func(o *v1alpha1.AutomationRule) { o.Spec.Suspend = false })
+	h.gone(&v1alpha1.MessageTemplate{}, "spring") // its name is taken until then, though the rule has missed it already
 	h.create(h.template("spring", "<p>Hola {{ unsubscribe_url }}</p>"))
 	h.current(object, "win-back")
 	becomes(h, false, "select suspended from automation_rule")
@@ -137,6 +138,7 @@ func TestRuleFollowsItsSchema(t *testing.T) {
 	h.current(object, "thanks")
 	h.delete(&v1alpha1.EventType{}, "purchase")
 	h.verdict(object, "thanks", v1alpha1.NotFoundReason("EventType"), "InProgress")
+	h.gone(&v1alpha1.EventType{}, "purchase")
 	h.create(h.event("purchase", v1alpha1.Property{Name: "amount", Type: v1alpha1.DecimalType}))
 	h.current(object, "thanks")
 	h.expectVersion("thanks", 1)

@@ -173,6 +173,8 @@ func TestBroughtDatabaseWithLogins(t *testing.T) {
 		if _, err := credentials.Read(filepath.Join(h.root, h.id)); err == nil {
 			t.Error("workers and servers were told of the other database")
 		}
+		edit(h, secret, "db", func(s *corev1.Secret) { s.StringData = map[string]string{"runtime-uri": uri} })
+		h.current(&v1alpha1.CRMTenant{}, "default")
 		// So does the owner's own login, into the database of another tenant.
 		if _, err := store.Migrate(t.Context(), elsewhere, store.Options{}); err != nil {
 			t.Fatal(err)
@@ -313,7 +315,7 @@ func TestNamespaceEndsWithItsDatabaseAway(t *testing.T) {
 	if err := h.api.Delete(t.Context(), namespace); err != nil {
 		t.Fatal(err)
 	}
-	h.eventually(func(g gomega.Gomega) {
+	h.within(namespacePatience, func(g gomega.Gomega) {
 		err := h.api.Get(t.Context(), types.NamespacedName{Name: h.namespace}, namespace)
 		g.Expect(apierrors.IsNotFound(err)).To(gomega.BeTrue(), "%v", err)
 	})

@@ -55,7 +55,9 @@ func TestCampaignWaitsForWhatItNamesAndHeals(t *testing.T) {
 	h.current(&v1alpha1.MessageChannel{}, "news")
 	h.current(&v1alpha1.MessageTemplate{}, "spring")
 	h.create(h.segment("all", "true"))
-	expectParts(t, h.verdict(object, "spring-2027", v1alpha1.DependencyNotReady, "InProgress"), `Segment "all"`)
+	h.eventually(func(g gomega.Gomega) { // the operator may hear of the channel and the template later than this test
+		g.Expect(h.verdict(object, "spring-2027", v1alpha1.DependencyNotReady, "InProgress")).To(gomega.ContainSubstring(`Segment "all"`))
+	})
 	if got := ask[int64](h, "select count(*) from send"); got != 0 {
 		t.Errorf("%d sends were declared before everything was there", got)
 	}

@@ -21,8 +21,13 @@ import (
 	"github.com/tertulia-crm/tertulia/internal/store"
 )
 
-// patience is how long a test waits for what should take well under a second.
-const patience = 30 * time.Second
+const (
+	// patience is how long a test waits for what should take well under a second.
+	patience = 30 * time.Second
+	// namespacePatience is how long it waits for the end of a namespace, whose controller looks again after eight seconds, and again
+	// after eight more.
+	namespacePatience = 2 * time.Minute
+)
 
 // home is a namespace with a tenant in force.
 type home struct {
@@ -139,7 +144,12 @@ func (h *home) key(name string) types.NamespacedName {
 
 func (h *home) eventually(check func(g gomega.Gomega)) {
 	h.t.Helper()
-	gomega.NewWithT(h.t).Eventually(check).WithContext(h.t.Context()).WithTimeout(patience).WithPolling(20 * time.Millisecond).Should(gomega.Succeed())
+	h.within(patience, check)
+}
+
+func (h *home) within(limit time.Duration, check func(g gomega.Gomega)) {
+	h.t.Helper()
+	gomega.NewWithT(h.t).Eventually(check).WithContext(h.t.Context()).WithTimeout(limit).WithPolling(20 * time.Millisecond).Should(gomega.Succeed())
 }
 
 // current waits until kstatus reads an object as Current, and returns it as it is then.
@@ -244,6 +254,22 @@ func (h *home) eventNotes(name, reason string) []string {
 		}
 	}
 	return notes
+}
+
+// toldOf are the objects of which events with a reason tell, by kind and name.
+func (h *home) toldOf(reason string) map[string]bool {
+	h.t.Helper()
+	var list corev1.EventList
+	if err := h.api.List(h.t.Context(), &list, client.InNamespace(h.namespace)); err != nil {
+		h.t.Fatal(err)
+	}
+	told := map[string]bool{}
+	for _, e := range list.Items {
+		if e.Reason == reason {
+			told[e.InvolvedObject.Kind+"/"+e.InvolvedObject.Name] = true
+		}
+	}
+	return told
 }
 
 // kstatus reads an object as Flux and kubectl's pruning do: Terminating, InProgress, Failed or Current.

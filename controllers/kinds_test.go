@@ -148,6 +148,7 @@ func TestSegmentFollowsItsSchema(t *testing.T) {
 	h.current(&v1alpha1.Segment{}, "buyers")
 	h.delete(&v1alpha1.EventType{}, "purchase")
 	expectParts(t, h.verdict(&v1alpha1.Segment{}, "buyers", v1alpha1.ExpressionInvalidReason, "Failed"), "purchase")
+	h.gone(&v1alpha1.EventType{}, "purchase")
 	h.create(h.event("purchase"))
 	h.current(&v1alpha1.Segment{}, "buyers")
 }

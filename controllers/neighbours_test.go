@@ -49,7 +49,7 @@ func TestIDOfAnotherNamespaceIsRefused(t *testing.T) {
 	if err := first.api.Delete(t.Context(), namespace); err != nil {
 		t.Fatal(err)
 	}
-	second.eventually(func(g gomega.Gomega) {
+	second.within(namespacePatience, func(g gomega.Gomega) {
 		err := first.api.Get(t.Context(), types.NamespacedName{Name: second.namespace}, namespace)
 		g.Expect(apierrors.IsNotFound(err)).To(gomega.BeTrue(), "%v", err)
 	})

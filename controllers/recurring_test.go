@@ -56,16 +56,17 @@ func (h *home) columnsOf(resource, name string) map[string]string {
 func TestCampaignThatRecursTellsOfItsOccurrences(t *testing.T) {
 	h := withReferences(t)
 	daily := h.campaign("daily")
-	daily.Spec.Schedule = v1alpha1.Schedule{Cron: "0 9 * * *", TimeZone: "UTC"}
+	hour := time.Now().UTC().Add(12 * time.Hour).Hour() // far from now, so that no occurrence begins while this test runs
+	daily.Spec.Schedule = v1alpha1.Schedule{Cron: fmt.Sprintf("0 %d * * *", hour), TimeZone: "UTC"}
 	h.create(daily)
 	object := &v1alpha1.Campaign{}
 	h.current(object, "daily")
 	if s := object.Status; s.Phase != v1alpha1.CampaignScheduled || s.Occurrence != "" || s.LastPhase != "" || s.Planned != nil || s.ScheduledFor == nil {
 		t.Fatalf("nothing was sent yet: %+v", s)
 	}
-	first := object.Status.ScheduledFor.Time
-	if first.Hour() != 9 || first.Before(time.Now()) {
-		t.Errorf("the next occurrence is at nine, and not at %s", first)
+	first := object.Status.ScheduledFor.UTC()
+	if first.Hour() != hour || first.Before(time.Now()) {
+		t.Errorf("the next occurrence is at %d:00, and not at %s", hour, first)
 	}
 
 	// A worker comes to the occurrence, and sends it.

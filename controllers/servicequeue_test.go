@@ -55,6 +55,7 @@ func TestQueueWaitsForWhatItNames(t *testing.T) {
 	if !h.stored("care").InForce || object.Status.Backlog == nil {
 		t.Errorf("a queue is not in force any more while its channel is away: %+v", object.Status)
 	}
+	h.gone(&v1alpha1.MessageChannel{}, "room")
 	h.create(h.channel("room", ""))
 	expectParts(t, h.verdict(object, "care", v1alpha1.InvalidSpecReason, "Failed"), "of type Email", "Webhook")
 	edit(h, object, "care", func(q *v1alpha1.ServiceQueue) { q.Spec.Escalations[0].Notify.ChannelRef.Name = "hook" })

@@ -25,9 +25,12 @@ func TestAnOperatorOlderThanItsKinds(t *testing.T) {
 	h := withReferences(t)
 	h.create(h.campaign("spring-2027"))
 	h.current(&v1alpha1.Campaign{}, "spring-2027")
-	h.laterKinds()
+	objects := map[string]string{
+		"CRMTenant": "default", "MessageChannel": "news", "MessageTemplate": "spring", "Segment": "all", "Campaign": "spring-2027",
+	}
+	h.laterKinds(objects)
 
-	for kind, name := range map[string]string{"CRMTenant": "default", "MessageChannel": "news", "MessageTemplate": "spring", "Segment": "all", "Campaign": "spring-2027"} {
+	for kind, name := range objects {
 		t.Run(kind, func(t *testing.T) {
 			// An author uses the later field, and a later operator has written its part of the status.
 			h.merge(kind, name, `{"metadata": {"labels": {"team": "cycling"}}, "spec": {"later": "tomorrow"}}`)
@@ -71,8 +74,8 @@ func TestAnOperatorOlderThanItsKinds(t *testing.T) {
 	becomes(h, "Velo Ciclismo", "select display_name from tenant")
 }
 
-// laterKinds replaces the kinds by those of a later version until the test ends.
-func (h *home) laterKinds() {
+// laterKinds replaces the kinds by those of a later version until the test ends. The objects, by kind, are there.
+func (h *home) laterKinds(objects map[string]string) {
 	h.t.Helper()
 	plane := controlplanetest.Shared(h.t)
 	if err := controlplane.InstallCRDs(h.t.Context(), plane.Config(), laterDefinitions(h.t)); err != nil {
@@ -83,12 +86,24 @@ func (h *home) laterKinds() {
 			h.t.Error(err)
 		}
 	})
-	// The API server takes over a definition a moment after it was replaced.
+	// The API server takes over a definition a moment after it was replaced, one after the other.
 	probe := h.loose("MessageChannel")
 	probe.SetName("probe")
 	probe.Object["spec"] = map[string]any{"type": "Telepathy"}
 	h.eventually(func(g gomega.Gomega) {
-		g.Expect(h.api.Create(h.t.Context(), probe.DeepCopy(), client.DryRunAll)).To(gomega.Succeed())
+		event := h.event("probe", v1alpha1.Property{Name: "plumage", Type: "Color"})
+		record := h.contact(v1alpha1.Attribute{Name: "eyes", Type: "Color"})
+		for _, o := range []client.Object{probe.DeepCopy(), event, record} {
+			g.Expect(h.api.Create(h.t.Context(), o, client.DryRunAll)).To(gomega.Succeed())
+		}
+		for kind, name := range objects {
+			object := h.loose(kind)
+			object.SetName(name)
+			patch := client.RawPatch(types.MergePatchType, []byte(`{"spec": {"later": "tomorrow"}}`))
+			g.Expect(h.api.Patch(h.t.Context(), object, patch, client.DryRunAll)).To(gomega.Succeed())
+			later, _, _ := unstructured.NestedString(object.Object, "spec", "later")
+			g.Expect(later).To(gomega.Equal("tomorrow"), kind)
+		}
 	})
 }
 

@@ -285,6 +285,7 @@ func TestSourceIsAnsweredOverItsChannel(t *testing.T) {
 	h.delete(&v1alpha1.MessageChannel{}, "mail")
 	h.verdict(object, "care", v1alpha1.NotFoundReason("MessageChannel"), "InProgress")
 	becomes(h, true, "select dormant_since is null and reply_channel = 'mail' from social_source")
+	h.gone(&v1alpha1.MessageChannel{}, "mail")
 	h.create(h.channel("mail", ""))
 	h.current(object, "care")
 	edit(h, object, "care", func(o *v1alpha1.SocialSource) { o.Spec.ReplyChannelRef = nil })

@@ -109,11 +109,10 @@ func settleMany(h *home) (objects int) {
 }
 
 // reconciliations is how many passes the controllers of this process have finished, and how much waits in their queues.
-func reconciliations(t *testing.T) (finished, waiting float64) {
-	t.Helper()
+func reconciliations() (finished, waiting float64, err error) {
 	families, err := metrics.Registry.Gather()
 	if err != nil {
-		t.Fatal(err)
+		return 0, 0, err
 	}
 	for _, family := range families {
 		for _, m := range family.GetMetric() {
@@ -125,16 +124,27 @@ func reconciliations(t *testing.T) (finished, waiting float64) {
 			}
 		}
 	}
-	return finished, waiting
+	return finished, waiting, nil
+}
+
+// passes is how many passes were finished so far.
+func (h *home) passes() float64 {
+	h.t.Helper()
+	finished, _, err := reconciliations()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return finished
 }
 
 // quiet waits until at least so many passes were finished since a count, and nothing is left to do.
 func (h *home) quiet(since float64, passes int) {
 	h.t.Helper()
 	h.eventually(func(g gomega.Gomega) {
-		finished, waiting := reconciliations(h.t)
+		finished, waiting, err := reconciliations()
+		g.Expect(err).NotTo(gomega.HaveOccurred())
 		g.Expect(finished - since).To(gomega.BeNumerically(">=", passes))
-		g.Expect(waiting).To(gomega.BeZero())
+		g.Expect(waiting).To(gomega.Equal(h.left))
 	})
 }
 
@@ -157,6 +167,7 @@ func TestSteadyStateWritesNothing(t *testing.T) {
 	}
 	// Events are sent in the background and come after the status that they tell of.
 	h.eventually(func(g gomega.Gomega) {
+		g.Expect(h.toldOf(v1alpha1.InForceReason)).To(gomega.HaveLen(objects + 1)) // and of the tenant
 		before := h.footprint()
 		g.Consistently(h.footprint).WithTimeout(500 * time.Millisecond).Should(gomega.Equal(before))
 	})
@@ -165,7 +176,7 @@ func TestSteadyStateWritesNothing(t *testing.T) {
 		h := &home{world: h.world, t: t, namespace: h.namespace, id: h.id, db: h.db}
 		before := h.footprint()
 		for range 3 {
-			finished, _ := reconciliations(t)
+			finished := h.passes()
 			h.tenants.Wake("CRMTenant", h.namespace, "default")
 			h.tenants.WakeAll(t.Context(), h.namespace)
 			h.quiet(finished, objects+1)
@@ -178,12 +189,16 @@ func TestSteadyStateWritesNothing(t *testing.T) {
 	t.Run("another operator begins", func(t *testing.T) {
 		h := &home{world: h.world, t: t, namespace: h.namespace, id: h.id, db: h.db}
 		before := h.footprint()
-		finished, _ := reconciliations(t)
+		finished := h.passes()
 		if err := h.restartOperator(); err != nil {
 			t.Fatal(err)
 		}
 		// Each object waits for its tenant first, and is woken when that is open.
 		h.quiet(finished, objects+1)
+		h.eventually(func(g gomega.Gomega) {
+			_, err := h.tenants.Tenant(t.Context(), h.namespace)
+			g.Expect(err).NotTo(gomega.HaveOccurred())
+		})
 		h.current(&v1alpha1.CRMTenant{}, "default")
 		h.quiet(finished, objects+1)
 		if after := h.footprint(); after != before {

@@ -36,6 +36,7 @@ type world struct {
 	writes   operatortest.Writes
 	stop     context.CancelFunc
 	finished chan error
+	left     float64 // in the queues of operators that ended: their gauges stay as they were
 }
 
 var shared struct {
@@ -135,6 +136,10 @@ func (w *world) startOperator() error {
 func (w *world) restartOperator() error {
 	w.stop()
 	if err := <-w.finished; err != nil {
+		return err
+	}
+	var err error
+	if _, w.left, err = reconciliations(); err != nil {
 		return err
 	}
 	return w.startOperator()

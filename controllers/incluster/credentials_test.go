@@ -37,7 +37,7 @@ func velo(password string) credentials.Channel {
 	return credentials.Channel{Username: "velo", Password: password}
 }
 
-// versions collects what every version of a Secret tells from now on. The function that it returns waits for the version
+// versions collects what every version of a Secret tells, from the one of now on. The function that it returns waits for the version
 // that it is given.
 func (h *home) versions(name string) func(last string) []credentials.Tenant {
 	h.t.Helper()
@@ -45,17 +45,15 @@ func (h *home) versions(name string) func(last string) []credentials.Tenant {
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	watch, err := typed.CoreV1().Secrets(h.namespace).Watch(h.t.Context(), metav1.SingleObject(metav1.ObjectMeta{Name: name}))
+	// From this very version: a watch that is asked for none may begin with an older one.
+	secret := get(h, &corev1.Secret{}, name)
+	watch, err := typed.CoreV1().Secrets(h.namespace).Watch(h.t.Context(), metav1.SingleObject(secret.ObjectMeta))
 	if err != nil {
 		h.t.Fatal(err)
 	}
 	h.t.Cleanup(watch.Stop)
 	return func(last string) (told []credentials.Tenant) {
-		for event := range watch.ResultChan() {
-			secret, ok := event.Object.(*corev1.Secret)
-			if !ok {
-				h.t.Fatalf("watching the Secret ended: %v", event.Object)
-			}
+		for {
 			version, err := credentials.Parse(secret.Data)
 			if err != nil {
 				h.t.Errorf("a version is not whole: %v", err)
@@ -64,8 +62,12 @@ func (h *home) versions(name string) func(last string) []credentials.Tenant {
 			if secret.ResourceVersion == last {
 				return told
 			}
+			event, open := <-watch.ResultChan()
+			var ok bool
+			if secret, ok = event.Object.(*corev1.Secret); !open || !ok {
+				h.t.Fatalf("watching the Secret ended: %v", event.Object)
+			}
 		}
-		return told
 	}
 }
 

@@ -22,8 +22,13 @@ import (
 	"github.com/tertulia-crm/tertulia/internal/store"
 )
 
-// patience is how long a test waits for what should take well under a second.
-const patience = 30 * time.Second
+const (
+	// patience is how long a test waits for what should take well under a second.
+	patience = 30 * time.Second
+	// clusterPatience is how long it waits for controllers of Kubernetes' own: that of namespaces looks again after eight seconds, and
+	// again after eight more, and the garbage collector hears of new kinds twice a minute.
+	clusterPatience = 2 * time.Minute
+)
 
 // home is a namespace with a tenant.
 type home struct {
@@ -133,7 +138,12 @@ func (h *home) delete(object client.Object, name string) {
 
 func (h *home) eventually(check func(g gomega.Gomega)) {
 	h.t.Helper()
-	gomega.NewWithT(h.t).Eventually(check).WithContext(h.t.Context()).WithTimeout(patience).WithPolling(20 * time.Millisecond).Should(gomega.Succeed())
+	h.within(patience, check)
+}
+
+func (h *home) within(limit time.Duration, check func(g gomega.Gomega)) {
+	h.t.Helper()
+	gomega.NewWithT(h.t).Eventually(check).WithContext(h.t.Context()).WithTimeout(limit).WithPolling(20 * time.Millisecond).Should(gomega.Succeed())
 }
 
 // current waits until kstatus reads an object as current.
@@ -187,6 +197,21 @@ func (h *home) gone(object client.Object, name string) {
 		err := h.api.Get(h.t.Context(), h.key(name), object)
 		g.Expect(apierrors.IsNotFound(err)).To(gomega.BeTrue(), "%v", err)
 	})
+}
+
+// inForce are the objects of which events tell that they are in force, by name.
+func (h *home) inForce() (names []string) {
+	h.t.Helper()
+	var list corev1.EventList
+	if err := h.api.List(h.t.Context(), &list, client.InNamespace(h.namespace)); err != nil {
+		h.t.Fatal(err)
+	}
+	for _, e := range list.Items {
+		if e.Reason == v1alpha1.InForceReason {
+			names = append(names, e.InvolvedObject.Name)
+		}
+	}
+	return names
 }
 
 // told is what the tenant's workers and servers know.

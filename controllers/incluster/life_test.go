@@ -26,15 +26,20 @@ func TestADeletedTenantTakesItsProcessesAlong(t *testing.T) {
 	h := settled(t)
 	h.create(h.login("smtp", "first"), h.channel("news", "smtp"))
 	h.has(map[string]credentials.Channel{"news": velo("first")})
-	before := get(h, &appsv1.Deployment{}, "tertulia-worker").UID
+	before := map[string]types.UID{}
+	for _, name := range []string{"tertulia-worker", "tertulia-server"} {
+		before[name] = get(h, &appsv1.Deployment{}, name).UID
+	}
 	h.delete(&v1alpha1.CRMTenant{}, "default")
 	h.gone(&v1alpha1.CRMTenant{}, "default")
 	h.create(h.tenant())
-	h.eventually(func(g gomega.Gomega) {
-		d := &appsv1.Deployment{}
-		g.Expect(h.api.Get(t.Context(), h.key("tertulia-worker"), d)).To(gomega.Succeed())
-		g.Expect(d.UID).NotTo(gomega.Equal(before))
-	})
+	for name, uid := range before {
+		h.within(clusterPatience, func(g gomega.Gomega) {
+			d := &appsv1.Deployment{}
+			g.Expect(h.api.Get(t.Context(), h.key(name), d)).To(gomega.Succeed())
+			g.Expect(d.UID).NotTo(gomega.Equal(uid))
+		})
+	}
 	h.rolledOut()
 	h.workloads(metav1.ConditionTrue, v1alpha1.RunningReason)
 	h.current(&v1alpha1.CRMTenant{}, "default")
@@ -57,7 +62,7 @@ func TestANamespaceEndsWithItsProcesses(t *testing.T) {
 	if err := h.api.Delete(t.Context(), namespace); err != nil {
 		t.Fatal(err)
 	}
-	h.eventually(func(g gomega.Gomega) {
+	h.within(clusterPatience, func(g gomega.Gomega) {
 		err := h.api.Get(t.Context(), types.NamespacedName{Name: h.namespace}, namespace)
 		g.Expect(apierrors.IsNotFound(err)).To(gomega.BeTrue(), "%v", err)
 	})

@@ -97,6 +97,7 @@ func TestSettledTenantsCostNoWrites(t *testing.T) {
 		var count int64
 		// Events are sent in the background and come after the status that they tell of.
 		h.eventually(func(g gomega.Gomega) {
+			g.Expect(h.inForce()).To(gomega.ContainElements("default", "news"))
 			count = h.writes.In(h.namespace).Load()
 			g.Consistently(h.writes.In(h.namespace).Load).WithTimeout(700 * time.Millisecond).Should(gomega.Equal(count))
 		})

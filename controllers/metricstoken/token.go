@@ -10,6 +10,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -83,7 +84,15 @@ func (k *Keeper) Start(ctx context.Context) error {
 		ListerWatcher: cache.NewListWatchFromClient(k.client.RESTClient(), "secrets", k.namespace, only),
 		ObjectType:    &corev1.Secret{}, Handler: handler,
 	})
+	var begun sync.WaitGroup
+	begun.Go(func() {
+		// Of a Secret that was deleted before it was watched nobody tells.
+		if cache.WaitForCacheSync(ctx.Done(), informer.HasSynced) {
+			look(nil)
+		}
+	})
 	informer.RunWithContext(ctx)
+	begun.Wait()
 	return nil
 }
 

@@ -10,9 +10,12 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
+	authorizationv1 "k8s.io/api/authorization/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/yaml"
@@ -22,7 +25,7 @@ import (
 const user = "operator-under-test"
 
 // Grant binds the generated roles, which a file holds, to the user as whom an operator acts: the ClusterRole, and the Role in the
-// operator's own namespace, unless it has none.
+// operator's own namespace, unless it has none. It returns when the API server knows of them.
 func Grant(ctx context.Context, api client.Client, file, ownNamespace string) error {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -33,6 +36,7 @@ func Grant(ctx context.Context, api client.Client, file, ownNamespace string) er
 		var kind struct {
 			metav1.TypeMeta   `json:",inline"`
 			metav1.ObjectMeta `json:"metadata"`
+			Rules             []rbacv1.PolicyRule `json:"rules"`
 		}
 		if err := yaml.Unmarshal(document, &kind); err != nil {
 			return fmt.Errorf("read %s: %w", file, err)
@@ -55,8 +59,25 @@ func Grant(ctx context.Context, api client.Client, file, ownNamespace string) er
 		if err := errors.Join(api.Create(ctx, role), api.Create(ctx, binding)); err != nil {
 			return err
 		}
+		if err := awaitGranted(ctx, api, binding.GetNamespace(), kind.Rules[0]); err != nil {
+			return fmt.Errorf("wait until %s %s is in force: %w", kind.Kind, kind.Name, err)
+		}
 	}
 	return nil
+}
+
+// awaitGranted waits until the user may do what a rule says: who decides that hears of a role some moments after it was made.
+func awaitGranted(ctx context.Context, api client.Client, namespace string, rule rbacv1.PolicyRule) error {
+	return wait.PollUntilContextCancel(ctx, 20*time.Millisecond, true, func(ctx context.Context) (bool, error) {
+		review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
+			User: user,
+			ResourceAttributes: &authorizationv1.ResourceAttributes{
+				Namespace: namespace, Group: rule.APIGroups[0], Resource: rule.Resources[0], Verb: rule.Verbs[0],
+			},
+		}}
+		err := api.Create(ctx, review)
+		return review.Status.Allowed, err
+	})
 }
 
 // Writes counts by namespace what operators write. The zero value works.

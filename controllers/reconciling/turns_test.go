@@ -24,7 +24,7 @@ func TestNamespacesTakeTurns(t *testing.T) {
 	for range slowest {
 		ends = append(ends, begin("slow"))
 	}
-	gomega.NewWithT(t).Eventually(func() bool { return turns.full("slow") }).Should(gomega.BeTrue())
+	gomega.NewWithT(t).Eventually(func() bool { return turns.full("slow") }, 30*time.Second).Should(gomega.BeTrue())
 	if _, ok := turns.begin(t.Context(), "slow"); ok {
 		t.Error("a namespace with enough slow passes began another one")
 	}

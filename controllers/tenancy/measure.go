@@ -56,7 +56,12 @@ func (r *Registry) compareClocks(ctx context.Context, namespace string, tenant T
 		return // the poll tells of a database that does not answer
 	}
 	took := time.Since(before)
-	r.measured.ClockOffset(tenant.ID, before.Add(took/2).Sub(at).Seconds())
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	// Of a tenant that went meanwhile nothing is told any more: nobody would forget it again.
+	if e, ok := r.entries[namespace]; ok && e.tenant.DB == tenant.DB && e.tenant.ID == tenant.ID {
+		r.measured.ClockOffset(tenant.ID, before.Add(took/2).Sub(at).Seconds())
+	}
 }
 
 func (r *Registry) clockDue(namespace string) bool {
