@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/onsi/gomega"
@@ -24,13 +25,14 @@ func TestServerSideApply(t *testing.T) {
 		objects []*unstructured.Unstructured
 	}{{"kustomize", ofBases}, {"helm", ofChart}} {
 		c.apply(tt.manager, tt.objects)
-		// Kubernetes numbers a Deployment, allots a Service's address and serves a kind in its own time.
+		// Kubernetes serves a kind in its own time.
+		c.Eventually(func() []string { return c.unserved(tt.objects) }).WithTimeout(patience).Should(gomega.BeEmpty())
 		var before map[string]string
 		c.Eventually(func() bool {
 			last := before
 			before = c.versions(tt.objects)
 			return cmp.Equal(last, before)
-		}).WithTimeout(patience).Should(gomega.BeTrue())
+		}).WithTimeout(patience).WithPolling(100 * time.Millisecond).Should(gomega.BeTrue())
 		c.apply(tt.manager, tt.objects)
 		if diff := cmp.Diff(before, c.versions(tt.objects)); diff != "" {
 			t.Errorf("%s: a second time changes something (-once +twice):\n%s", tt.manager, diff)

@@ -29,7 +29,7 @@ import (
 const runAsProgram = "TERTULIA_TEST_RUN_AS_PROGRAM"
 
 // patience is how long a test waits for what should take seconds.
-const patience = time.Minute
+const patience = 3 * time.Minute
 
 // shared is the cluster of this test process. It knows no kinds of ours but those that a packaging brought, and keeps an
 // audit of every request.
@@ -123,6 +123,29 @@ func (c *cluster) versions(list []*unstructured.Unstructured) map[string]string 
 		found[key(o)] = stored.GetResourceVersion()
 	}
 	return found
+}
+
+// unserved are the kinds of a list that the API server does not serve yet: it writes down when it does.
+func (c *cluster) unserved(list []*unstructured.Unstructured) (waiting []string) {
+	c.t.Helper()
+	for _, o := range list {
+		if o.GetKind() != "CustomResourceDefinition" {
+			continue
+		}
+		stored := &unstructured.Unstructured{}
+		stored.SetGroupVersionKind(o.GroupVersionKind())
+		if err := c.api.Get(c.t.Context(), client.ObjectKeyFromObject(o), stored); err != nil {
+			c.t.Fatal(err)
+		}
+		conditions, _, _ := unstructured.NestedSlice(stored.Object, "status", "conditions")
+		if !slices.ContainsFunc(conditions, func(condition any) bool {
+			m := condition.(map[string]any)
+			return m["type"] == "Established" && m["status"] == "True"
+		}) {
+			waiting = append(waiting, key(o))
+		}
+	}
+	return waiting
 }
 
 // namespace makes a namespace that refuses whatever is not restricted.

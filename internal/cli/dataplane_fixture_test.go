@@ -27,7 +27,7 @@ import (
 )
 
 // planePatience is how long these tests wait for what must happen.
-const planePatience = 45 * time.Second
+const planePatience = 2 * time.Minute
 
 // plane is a tenant with people and a relay, whose workers and servers run as processes with a mounted Secret, as in a
 // cluster.

@@ -51,11 +51,22 @@ func TestSIGTERMDuringASend(t *testing.T) {
 	p.slowly(50*time.Millisecond, nil)
 	p.mount.Set(p.secret.Files())
 	p.campaign()
-	first := p.start("worker", "--graceful-period", "20s")
+	first := p.start("worker", "--graceful-period", "5m")
 	p.arrived(30)
+	// It has messages under way when it is told to stop, and they stay so until it was seen to be stopping.
+	handed, answer := make(chan struct{}, n), make(chan struct{})
+	p.relay.Behave(delivertest.Behaviour{Answer: func(e delivertest.Event) delivertest.Action {
+		if e.Stage != delivertest.Dot {
+			return delivertest.Action{}
+		}
+		handed <- struct{}{}
+		return delivertest.Action{Wait: answer}
+	}})
+	<-handed
 	first.signal(syscall.SIGTERM)
 	first.becomes("/readyz", "503 the process is stopping")
-	first.ends(10 * time.Second)
+	close(answer)
+	first.ends(planePatience)
 	if s := p.states(); s[campaign.RowIntent] != 0 || s[campaign.RowAmbiguous] != 0 || s[campaign.RowSent] < 30 || s[campaign.RowPending] < n/2 {
 		t.Errorf("what was handed over should be settled, and the rest pending: %v", s)
 	}
@@ -65,14 +76,15 @@ func TestSIGTERMDuringASend(t *testing.T) {
 		t.Errorf("%d leases were not given back", held)
 	}
 	p.relay.Behave(delivertest.Behaviour{})
-	took := time.Now()
 	second := p.start("worker")
+	second.becomes("/readyz", "200 ok")
+	took := time.Now()
 	p.Eventually(p.states).WithTimeout(planePatience).Should(gomega.Equal(map[campaign.RowState]int{campaign.RowSent: n}))
 	if took := time.Since(took); took > 20*time.Second { // leases last thirty
 		t.Errorf("another worker needed %s", took)
 	}
 	second.signal(syscall.SIGTERM)
-	second.ends(10 * time.Second)
+	second.ends(planePatience)
 	p.Expect(p.db.Processes(context.Background())).To(gomega.BeEmpty())
 }
 
@@ -122,7 +134,7 @@ func TestCredentialsAreRotated(t *testing.T) {
 		t.Errorf("a rotation makes nothing ambiguous by itself: %v", s)
 	}
 	for _, r := range []*program{worker, server} {
-		p.Expect(r.probe("/readyz")).To(gomega.Equal("200 ok\n"), r.said())
+		r.becomes("/readyz", "200 ok")
 		if log := r.said(); strings.Contains(log, "second") || strings.Contains(log, "@people") {
 			t.Errorf("the log holds a secret or a person:\n%s", log)
 		}
@@ -179,7 +191,7 @@ func TestWaitingForTheMigration(t *testing.T) {
 func TestSIGTERMDuringAnImport(t *testing.T) {
 	p := newPlane(t, storetest.New(t), 1)
 	p.mount.Set(p.secret.Files())
-	server := p.start("server", "--drain-delay", "2s", "--graceful-period", "20s")
+	server := p.start("server", "--drain-delay", "5s", "--graceful-period", "20s")
 	server.becomes("/readyz", "200 ok")
 	file, upload := io.Pipe()
 	base := "http://" + server.address + "/t/" + planeTenant

@@ -282,12 +282,11 @@ func TestInATerminalSentimentHasColours(t *testing.T) {
 		if err := command.Run(); err != nil {
 			t.Fatal(err)
 		}
-		buffer := make([]byte, 4096)
-		n, err := master.Read(buffer)
+		line, err := bufio.NewReader(master).ReadString('\n') // a terminal hands on what was written in pieces, and later
 		if err != nil {
 			t.Fatal(err)
 		}
-		return strings.TrimRight(string(buffer[:n]), "\r\n")
+		return strings.TrimRight(line, "\r\n")
 	}
 	line := show()
 	if !strings.Contains(line, "\x1b[31mnegative -0.61\x1b[0m") || strings.Count(line, "\x1b") != 2 {

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/tertulia-crm/tertulia/internal/store"
 )
@@ -94,7 +93,7 @@ func TestQuarantineRelease(t *testing.T) {
 	if permitted, err := s.db.SendPermitted(t.Context()); err != nil || permitted {
 		t.Fatalf("released by a refused release: %v, %v", permitted, err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), planePatience)
 	defer cancel()
 	inForce := make(chan error, 1)
 	go func() { inForce <- s.permit(ctx) }()

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/onsi/gomega"
 	"github.com/spf13/cobra"
@@ -41,10 +40,10 @@ func TestProcessesTellTheirHealth(t *testing.T) {
 			}
 			ready := func() string { return get(health, "/readyz") }
 			g := gomega.NewWithT(t)
-			g.Eventually(ready).WithTimeout(10 * time.Second).Should(gomega.And(gomega.HavePrefix("503"), gomega.ContainSubstring(tenants)))
+			g.Eventually(ready).WithTimeout(planePatience).Should(gomega.And(gomega.HavePrefix("503"), gomega.ContainSubstring(tenants)))
 			g.Expect(get(health, "/livez")).To(gomega.Equal("200 ok\n"))
 			g.Expect(os.Mkdir(tenants, 0o700)).To(gomega.Succeed())
-			g.Eventually(ready).WithTimeout(10 * time.Second).Should(gomega.Equal("200 ok\n"))
+			g.Eventually(ready).WithTimeout(planePatience).Should(gomega.Equal("200 ok\n"))
 			g.Expect(get(metrics, "/metrics")).To(gomega.ContainSubstring("go_goroutines"))
 			cancel()
 			if err := <-done; err != nil {

@@ -136,7 +136,7 @@ func TestRequestsThatAreRefused(t *testing.T) {
 		"no item":             {"POST", "/v1/events:batch", `{"events": []}`, 422, "expected array length"},
 		"an unknown field":    {"POST", "/v1/contacts:batch", `{"contacts": [{"external_id":"a","emial":"x"}]}`, 422, "emial"},
 		"no JSON":             {"POST", "/v1/contacts:batch", `{`, 400, "unexpected end"},
-		"a large body":        {"POST", "/v1/contacts:batch", strings.Repeat(" ", 9<<20), 413, "too large"},
+		"a large body":        {"POST", "/v1/contacts:batch", strings.Repeat(" ", 8<<20+1), 413, "too large"},
 		"a bad source":        {"POST", "/v1/contacts:batch", `{"source": "The Shop", "contacts": [{"external_id":"a"}]}`, 422, "source"},
 		"an unknown contact":  {"GET", "/v1/contacts/7f000000-0000-4000-8000-000000000000", "", 404, "No contact has this id"},
 		"no id at all":        {"GET", "/v1/contacts/7", "", 422, "uuid"},

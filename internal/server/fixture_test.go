@@ -30,6 +30,9 @@ func TestMain(m *testing.M) { storetest.Main(m) }
 
 const tenantID = "velo-test"
 
+// patience is how long a test waits for what takes moments where the machine has nothing else to do.
+const patience = 3 * time.Minute
+
 var attributes = []crm.Attribute{
 	{Name: "birthday", Type: crm.Date},
 	{Name: "first_name", Type: crm.String, Personal: true},
@@ -60,6 +63,8 @@ type fixture struct {
 	dirs  []string  // of single tenants
 	stall time.Duration
 	check time.Duration // of streams' tokens
+	// waits, where it is set, is called when an import is told that it waits.
+	waits func()
 	sns   sns.Options
 	url   string // of the server
 	// Where its health is told, and its metrics.
@@ -269,6 +274,9 @@ func (f *fixture) importFrom(source string, body io.Reader) imported {
 			got.problem = line.Error.Detail
 		case line.Waiting != "":
 			got.waited = true
+			if f.waits != nil {
+				f.waits()
+			}
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/onsi/gomega"
 
 	"github.com/tertulia-crm/tertulia/internal/credentials"
 	"github.com/tertulia-crm/tertulia/internal/inbound"
@@ -137,10 +138,7 @@ func TestAHookNeverLies(t *testing.T) {
 		t.Errorf("while the database is away: status %d, %v", got.status, got.header)
 	}
 	f.asAdmin("alter database " + database + " allow_connections true")
-	got := post()
-	for deadline := time.Now().Add(10 * time.Second); got.status != http.StatusOK && time.Now().Before(deadline); {
-		got = post()
-	}
+	gomega.NewWithT(t).Eventually(func() int { return post().status }, patience).Should(gomega.Equal(http.StatusOK))
 	f.returnedIs([]string{"generic|evt_1|Complaint||1|1"}, []string{"complained|mail"})
 }
 

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/onsi/gomega"
 
 	"github.com/tertulia-crm/tertulia/internal/listen"
 	"github.com/tertulia-crm/tertulia/internal/listen/match"
@@ -319,7 +321,7 @@ type stream struct {
 
 func (f *fixture) stream(token, query, last string) *stream {
 	f.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, f.base+"/v1/mentions/stream"+query, nil)
 	if err != nil {
 		f.t.Fatal(err)
@@ -359,6 +361,9 @@ func (s *stream) next() (e event) {
 		case "":
 			return e
 		}
+	}
+	if err := s.lines.Err(); errors.Is(err, context.DeadlineExceeded) {
+		s.t.Errorf("the stream has neither told of anything nor ended: %v", err)
 	}
 	return event{}
 }
@@ -509,12 +514,8 @@ func TestStreamsAreBounded(t *testing.T) {
 		t.Errorf("one more: %d %v", more.status, more.header)
 	}
 	open[0].close()
-	deadline := time.Now().Add(10 * time.Second)
-	for l.stream(l.token, "", "").status != http.StatusOK {
-		if time.Now().After(deadline) {
-			t.Fatal("the place of one that has ended is not free again")
-		}
-	}
+	gomega.NewWithT(t).Eventually(func() int { return l.stream(l.token, "", "").status }, patience).Should(
+		gomega.Equal(http.StatusOK), "the place of one that has ended is free again")
 	// A server that is told to stop ends its streams.
 	ended := make(chan event, 1)
 	open[1].next()

@@ -138,7 +138,7 @@ func TestCountsAreFilledIn(t *testing.T) {
 		"no columns": {"/v1/monitors/velo/counts", "a,b\n1,2\n", 422},
 		"no counts":  {"/v1/monitors/velo/counts", "time,mentions,negatives,authors\n", 422},
 		"nothing":    {"/v1/monitors/velo/counts", "", 400},
-		"too much":   {"/v1/monitors/velo/counts", strings.Repeat("x", 17<<20), 413},
+		"too much":   {"/v1/monitors/velo/counts", strings.Repeat("x", 16<<20+1), 413},
 	} {
 		if answer := fill(c.path, c.body); answer.status != c.want {
 			t.Errorf("%s: %d, want %d: %.300s", name, answer.status, c.want, answer.body)

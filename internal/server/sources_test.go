@@ -77,7 +77,7 @@ func (f *fixture) heard(path, body string, header ...string) (got answer) {
 	gomega.NewWithT(f.t).Eventually(func() int {
 		got = f.visit(http.MethodPost, path, body, header...)
 		return got.status
-	}).WithTimeout(10 * time.Second).ShouldNot(gomega.Equal(http.StatusServiceUnavailable))
+	}).WithTimeout(patience).ShouldNot(gomega.Equal(http.StatusServiceUnavailable))
 	return got
 }
 
@@ -257,7 +257,7 @@ func TestAHubIsAnswered(t *testing.T) {
 	gomega.NewWithT(t).Eventually(func() int { // the server takes over the public URL within some seconds
 		got = f.visit(http.MethodGet, "/sources/blog?"+query.Encode(), "")
 		return got.status
-	}).WithTimeout(10 * time.Second).Should(gomega.Equal(http.StatusOK))
+	}).WithTimeout(patience).Should(gomega.Equal(http.StatusOK))
 	if got.body != "<b>4711</b>" || !strings.HasPrefix(got.header.Get("Content-Type"), "text/plain") {
 		t.Errorf("%q, %v", got.body, got.header)
 	}

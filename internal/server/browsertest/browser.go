@@ -32,8 +32,8 @@ func Find() (string, error) {
 // screenshots names the folder that Shoot writes to; without it nothing is written.
 const screenshots = "TERTULIA_SCREENSHOTS"
 
-// timeout bounds what a test does with one browser.
-const timeout = 2 * time.Minute
+// timeout bounds what a test does with one browser, also on a machine that is busy.
+const timeout = 5 * time.Minute
 
 // Page is a browser with one page.
 type Page struct {
@@ -48,7 +48,8 @@ func New(t testing.TB) *Page {
 	if err != nil {
 		t.Fatal(err)
 	}
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(program), chromedp.UserDataDir(t.TempDir()))
+	// Its folder is chromedp's, not the test's: processes of the browser's write there for some moments after it has ended, which chromedp outlasts.
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(program))
 	if os.Geteuid() == 0 {
 		options = append(options, chromedp.NoSandbox) // Chromium has none for root, and shows nothing but our own pages here
 	}
