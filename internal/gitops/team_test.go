@@ -304,7 +304,7 @@ func (v *team) silent() {
 	// What was handed over as the objects went may still end.
 	v.eventually(func(g gomega.Gomega) {
 		before := v.gate.attempts.Load()
-		g.Consistently(v.gate.attempts.Load).WithTimeout(400 * time.Millisecond).Should(gomega.Equal(before))
+		g.Consistently(v.gate.attempts.Load).WithTimeout(2 * time.Second).Should(gomega.Equal(before))
 	})
 	before := v.received()
 	v.gate.open.Store(true)

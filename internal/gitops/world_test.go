@@ -69,7 +69,7 @@ func stopWorld() error {
 		errs = append(errs, err)
 	}
 	w.cluster.Close()
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	return errors.Join(append(errs, w.server.Stop(ctx))...)
 }

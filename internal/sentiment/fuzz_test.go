@@ -12,7 +12,7 @@ import (
 )
 
 // longestJudging is for how long the longest text may be judged, on a slow and busy machine.
-const longestJudging = 5 * time.Second
+const longestJudging = 20 * time.Second
 
 // FuzzJudge throws texts at the engine: it never panics, what it says lies within bounds, and it takes its time from the
 // length of the text alone.

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tertulia-crm/tertulia/internal/local/ports/portstest"
 	"github.com/tertulia-crm/tertulia/internal/signature"
 )
 
@@ -27,6 +28,7 @@ type HTTPRemote struct {
 	address string
 
 	mu         sync.Mutex
+	listener   net.Listener
 	server     *http.Server
 	treatments map[string]Treatment
 	distrusts  bool
@@ -36,7 +38,7 @@ type HTTPRemote struct {
 // NewHTTPRemote starts an endpoint that has these keys; over TLS where it is told so.
 func NewHTTPRemote(t testing.TB, keys signature.Keys, overTLS bool) *HTTPRemote {
 	t.Helper()
-	r := &HTTPRemote{t: t, keys: keys, treatments: map[string]Treatment{}, address: "127.0.0.1:0"}
+	r := &HTTPRemote{t: t, keys: keys, treatments: map[string]Treatment{}, address: portstest.Address(t)}
 	if overTLS {
 		r.tls = &tls.Config{Certificates: []tls.Certificate{testCertificate()}, MinVersion: tls.VersionTLS12}
 	}
@@ -68,7 +70,7 @@ func (r *HTTPRemote) Start() {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.address = listener.Addr().String()
+	r.listener = listener
 	if r.tls != nil {
 		listener = tls.NewListener(listener, r.tls)
 	}
@@ -76,10 +78,11 @@ func (r *HTTPRemote) Start() {
 	go func(s *http.Server) { _ = s.Serve(listener) }(r.server)
 }
 
-// Stop implements Remote.
+// Stop implements Remote. The server does not know of its listener before it serves.
 func (r *HTTPRemote) Stop() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	_ = r.listener.Close()
 	_ = r.server.Close()
 }
 

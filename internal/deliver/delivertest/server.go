@@ -26,6 +26,8 @@ import (
 	"strconv"
 	"sync"
 	"testing"
+
+	"github.com/tertulia-crm/tertulia/internal/local/ports/portstest"
 )
 
 // Stage is a moment of an SMTP session at which the server can do something else than agree.
@@ -94,7 +96,7 @@ type Received struct {
 	Params     string // what followed the address in MAIL
 }
 
-// Server is an SMTP server on a free port of 127.0.0.1.
+// Server is an SMTP server on a port of 127.0.0.1 that nobody else is given, also while it is stopped.
 type Server struct {
 	t       testing.TB
 	address string
@@ -115,7 +117,7 @@ func NewServer(t testing.TB, b Behaviour) *Server {
 	t.Helper()
 	s := &Server{t: t, behaviour: b, conns: map[net.Conn]struct{}{}, released: make(chan struct{})}
 	s.tls = &tls.Config{Certificates: []tls.Certificate{testCertificate()}, MinVersion: tls.VersionTLS12}
-	s.address = "127.0.0.1:0"
+	s.address = portstest.Address(t)
 	s.Start()
 	t.Cleanup(s.Stop)
 	return s
@@ -133,7 +135,7 @@ func (s *Server) Start() {
 	if err != nil {
 		s.t.Fatalf("listen on %s: %v", s.address, err)
 	}
-	s.listener, s.address = listener, listener.Addr().String()
+	s.listener = listener
 	s.released = make(chan struct{})
 	s.sessions.Go(func() { s.accept(listener) })
 }

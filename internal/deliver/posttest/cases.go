@@ -21,8 +21,10 @@ import (
 func testFault(t *testing.T, h *harness, fault Fault, outcomes []deliver.Outcome) {
 	if fault == HangBefore || fault == HangAfter {
 		h.outcome(h.publish(h.intent("Antes")), deliver.Accepted) // what has to be asked once has been
-		h.options.Timeout = 3 * time.Second
+		patient := h.options.Timeout
+		h.options.Timeout = 5 * time.Second
 		h.open()
+		h.options.Timeout = patient // of those that are opened later
 	}
 	before := h.Posted()
 	to := h.Say("¿A qué precio?")

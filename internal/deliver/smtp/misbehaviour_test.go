@@ -28,11 +28,9 @@ func at(stage delivertest.Stage, a delivertest.Action) func(delivertest.Event) d
 	}
 }
 
+// short makes a transport wait for little at the stages at which relays hang here, and no less at those before them than a busy machine takes.
 func short(o *Options) {
-	o.Timeouts = Timeouts{
-		Connect: 5 * time.Second, Greeting: 100 * time.Millisecond, Command: 100 * time.Millisecond, Data: 100 * time.Millisecond,
-		Block: 100 * time.Millisecond, Dot: 100 * time.Millisecond,
-	}
+	o.Timeouts.Command, o.Timeouts.Dot = 5*time.Second, 100*time.Millisecond
 }
 
 // TestTrouble: what the channel's author is told, and that no message is touched.
@@ -49,7 +47,8 @@ func TestTrouble(t *testing.T) {
 			stageGreeting, "the relay does not greet (554 5.7.1 your network is blocked)",
 		},
 		"greeting is late": {
-			delivertest.Behaviour{Answer: at(delivertest.Greeting, delivertest.Action{Hang: true})}, short, stageGreeting, "i/o timeout",
+			delivertest.Behaviour{Answer: at(delivertest.Greeting, delivertest.Action{Hang: true})},
+			func(o *Options) { o.Timeouts.Greeting = 100 * time.Millisecond }, stageGreeting, "i/o timeout",
 		},
 		"greeting is no SMTP": {
 			delivertest.Behaviour{Answer: at(delivertest.Greeting, delivertest.Action{Reply: "SSH-2.0-OpenSSH_9"})},
@@ -115,6 +114,7 @@ func TestTrouble(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			for _, pipelining := range []bool{true, false} {
 				tc.behaviour.NoPipelining = !pipelining
 				server := delivertest.NewServer(t, tc.behaviour)
@@ -175,6 +175,7 @@ func TestFirstMessage(t *testing.T) {
 		"long words":    {"cut, without control characters", delivertest.Rcpt, delivertest.Action{Reply: "550 \x1b[31m" + strings.Repeat("ñ", 300)}, nil, deliver.Result{Outcome: deliver.Refused, Code: 550, Reply: "?[31m" + strings.Repeat("ñ", 195)}, deliver.Accepted, false},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			for _, pipelining := range []bool{true, false} {
 				server := delivertest.NewServer(t, delivertest.Behaviour{NoPipelining: !pipelining, Answer: func(e delivertest.Event) delivertest.Action {
 					if e.Stage == tc.stage && e.To == first {
@@ -192,9 +193,11 @@ func TestFirstMessage(t *testing.T) {
 				if diff := cmp.Diff([]deliver.Outcome{tc.others, tc.others}, outcomes(results[1:])); diff != "" {
 					t.Errorf("pipelining %t, the others (-want +got):\n%s", pipelining, diff)
 				}
-				arrived := strings.Contains(fmt.Sprint(server.Recipients()), first)
-				if arrived != tc.arrives {
-					t.Errorf("pipelining %t: arrived %t", pipelining, arrived)
+				arrived := func() bool { return strings.Contains(fmt.Sprint(server.Recipients()), first) }
+				if tc.arrives {
+					eventually(t, arrived) // a relay that says nothing may take it when its client has gone
+				} else if arrived() {
+					t.Errorf("pipelining %t: it arrived", pipelining)
 				}
 			}
 		})

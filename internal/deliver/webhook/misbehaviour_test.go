@@ -107,6 +107,7 @@ func TestEndpointsThatMisbehave(t *testing.T) {
 	for name, tc := range map[string]struct {
 		serve   func(conn net.Conn, r *bufio.Reader)
 		size    int
+		hangs   bool // until the transport's patience ends
 		outcome deliver.Outcome
 		words   string // of the error; "" for none
 	}{
@@ -135,9 +136,11 @@ func TestEndpointsThatMisbehave(t *testing.T) {
 			}, size: 32 << 20, outcome: deliver.Deferred,
 		},
 		"never answers": {
+			hangs: true,
 			serve: func(_ net.Conn, r *bufio.Reader) { take(r) }, outcome: deliver.Unknown, words: "did not answer",
 		},
 		"takes nothing": {
+			hangs: true,
 			serve: func(net.Conn, *bufio.Reader) {}, size: 32 << 20, outcome: deliver.Deferred,
 		},
 		"answers something else": {
@@ -202,7 +205,11 @@ func TestEndpointsThatMisbehave(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			transport := connect(t, endpoint(t, tc.serve), func(o *Options) { o.Timeout = 500 * time.Millisecond })
+			transport := connect(t, endpoint(t, tc.serve), func(o *Options) {
+				if o.Timeout = 5 * time.Second; tc.hangs {
+					o.Timeout = time.Second
+				}
+			})
 			results, err := transport.Deliver(t.Context(), []deliver.Message{message(tc.size)})
 			if results[0].Outcome != tc.outcome {
 				t.Errorf("got %+v, want %s", results[0], tc.outcome)
@@ -246,7 +253,7 @@ func TestConnectionsAreUsedAgain(t *testing.T) {
 			_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n")
 		}
 	})
-	transport := connect(t, url, func(o *Options) { o.Connections = 1 })
+	transport := connect(t, url, func(o *Options) { o.Connections, o.IdleTimeout = 1, time.Minute })
 	for range 3 {
 		if _, err := transport.Deliver(t.Context(), []deliver.Message{message(1), message(1)}); err != nil {
 			t.Fatal(err)

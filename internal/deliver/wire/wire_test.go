@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/tertulia-crm/tertulia/internal/local/ports/portstest"
 )
 
 // listen takes connections of this machine until the test ends, each by serve.
@@ -114,13 +116,7 @@ func readRequest(c net.Conn) {
 
 // TestNobodyThere: nothing was written where nobody was reached.
 func TestNobodyThere(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	base := "http://" + l.Addr().String()
-	_ = l.Close()
-	_, err = client(t, base).Do(context.Background(), postOf(10))
+	_, err := client(t, "http://"+portstest.Address(t)).Do(context.Background(), postOf(10))
 	var failure *Failure
 	if !errors.As(err, &failure) || failure.Whole {
 		t.Errorf("%v", err)

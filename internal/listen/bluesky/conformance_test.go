@@ -21,7 +21,7 @@ const (
 
 // quick is a rhythm for tests.
 var quick = rhythm{
-	sweep: 20 * time.Millisecond, rest: 100 * time.Millisecond, ping: 5 * time.Second, inbox: 100 * time.Millisecond, dial: 2 * time.Second,
+	sweep: 20 * time.Millisecond, rest: 100 * time.Millisecond, ping: time.Minute, inbox: 100 * time.Millisecond, dial: 20 * time.Second, names: 20 * time.Second,
 }
 
 // openQuick opens a connector with the rhythm of tests.

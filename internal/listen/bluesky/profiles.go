@@ -12,9 +12,8 @@ import (
 )
 
 const (
-	profilesAtOnce   = 25 // as many as one request may ask for
-	profilesPatience = time.Second
-	profilesKept     = 4096
+	profilesAtOnce = 25 // as many as one request may ask for
+	profilesKept   = 4096
 	// A name holds for a day; the stream says earlier when a handle changes.
 	profileAge = 24 * time.Hour
 	// profilesRest is for how long nobody is asked after a failure.
@@ -104,7 +103,7 @@ func (p *profiles) fetch(ctx context.Context, unknown []string, now time.Time) {
 	if len(unknown) == 0 || now.Before(p.rest) {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, profilesPatience)
+	ctx, cancel := context.WithTimeout(ctx, p.network.rhythm.names)
 	defer cancel()
 	for i, some := range slices.Collect(slices.Chunk(unknown, profilesAtOnce)) {
 		var answer struct {

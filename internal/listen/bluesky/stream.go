@@ -22,10 +22,11 @@ type rhythm struct {
 	ping  time.Duration // a server that answers no ping in this time is gone
 	inbox time.Duration // between looks at the notifications while the stream is read
 	dial  time.Duration // at most for the stream's handshake
+	names time.Duration // at most for the names of a batch's authors
 }
 
 var usual = rhythm{
-	sweep: 200 * time.Millisecond, rest: time.Second, ping: 30 * time.Second, inbox: 2 * time.Minute, dial: 15 * time.Second,
+	sweep: 200 * time.Millisecond, rest: time.Second, ping: 30 * time.Second, inbox: 2 * time.Minute, dial: 15 * time.Second, names: time.Second,
 }
 
 const (

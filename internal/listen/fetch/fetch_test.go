@@ -16,6 +16,7 @@ import (
 	"github.com/tertulia-crm/tertulia/internal/egress"
 	"github.com/tertulia-crm/tertulia/internal/listen"
 	"github.com/tertulia-crm/tertulia/internal/listen/fetch"
+	"github.com/tertulia-crm/tertulia/internal/local/ports/portstest"
 )
 
 var here = egress.Dialer{Allowed: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}
@@ -231,7 +232,9 @@ func TestTime(t *testing.T) {
 			_, _ = w.Write([]byte("x"))
 			_ = http.NewResponseController(w).Flush()
 		}
-		arrived <- struct{}{}
+		if r.URL.RawQuery == "tell" {
+			arrived <- struct{}{}
+		}
 		<-release
 	})
 	defer close(release)
@@ -240,7 +243,6 @@ func TestTime(t *testing.T) {
 		if _, trouble := get(t, hasty, server.URL+path); trouble == nil || trouble.Reason != listen.Unreachable || !strings.Contains(trouble.Message, "in time") {
 			t.Errorf("%s: %+v", path, trouble)
 		}
-		<-arrived
 	}
 	patient := newClient(t, fetch.Options{Dialer: here})
 	for _, path := range []string{"/header", "/body"} {
@@ -249,7 +251,7 @@ func TestTime(t *testing.T) {
 			<-arrived
 			cancel()
 		}()
-		if _, err := fetch.Do(patient, request(t, ctx, server.URL+path), 1<<10); !errors.Is(err, context.Canceled) {
+		if _, err := fetch.Do(patient, request(t, ctx, server.URL+path+"?tell"), 1<<10); !errors.Is(err, context.Canceled) {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
@@ -257,15 +259,14 @@ func TestTime(t *testing.T) {
 
 // TestWhyNot: what cannot be reached is told in words for people, without what was asked for.
 func TestWhyNot(t *testing.T) {
-	gone := httptest.NewServer(http.NotFoundHandler())
-	gone.Close()
+	gone := "http://" + portstest.Address(t)
 	strange := httptest.NewTLSServer(http.NotFoundHandler())
 	t.Cleanup(strange.Close)
 	wide := serve(t, func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X-Wide", strings.Repeat("x", 1<<20)) })
 	cut := serve(t, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
 	client := newClient(t, fetch.Options{Dialer: here})
 	for at, want := range map[string]string{
-		gone.URL: "cannot be reached", strange.URL: "certificate", wide.URL: "cannot be reached", cut.URL: "cannot be reached",
+		gone: "cannot be reached", strange.URL: "certificate", wide.URL: "cannot be reached", cut.URL: "cannot be reached",
 		"http://nobody.invalid": "nobody.invalid",
 	} {
 		_, trouble := get(t, client, at+"/?key=s3cret")

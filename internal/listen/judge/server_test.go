@@ -92,7 +92,7 @@ func TestAServerIsAsked(t *testing.T) {
 	}
 
 	// One that takes too long, which holds nothing up.
-	server.Token, server.Patience = "secret", 50*time.Millisecond
+	server.Token, server.Patience = "secret", time.Second
 	o.slow.Store(true)
 	if err := ask(server); err != nil {
 		t.Fatal(err)

@@ -165,7 +165,7 @@ type stream struct {
 	ended  chan error
 }
 
-// start streams from the stored cursor, and returns when the network knows of it.
+// start streams from the stored cursor, and returns when the network knows of it, or where what comes again cannot be stored.
 func (s *streaming) start() *stream {
 	s.b.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -178,7 +178,10 @@ func (s *streaming) start() *stream {
 	go func() { opened <- s.b.n.AwaitStream(limit) }()
 	select {
 	case err := <-running.ended:
-		s.b.t.Fatalf("stream: %v (%v)", err, errors.Unwrap(err))
+		if !errors.Is(err, errNotStored) {
+			s.b.t.Fatalf("stream: %v (%v)", err, errors.Unwrap(err))
+		}
+		running.ended <- err // for who waits
 	case err := <-opened:
 		if err != nil {
 			s.b.t.Fatalf("no stream was opened: %v", err)

@@ -35,6 +35,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -46,11 +47,14 @@ import (
 // UserAgent is what connectors under test are told to call themselves.
 const UserAgent = "Tertulia-listentest/1 (+https://tertulia.example)"
 
-// timeout is how long a request of a connector under test may take.
-const timeout = 2 * time.Second
-
 // patience is how long the suite waits for what has to come by itself.
 const patience = 20 * time.Second
+
+// timeout is how long a request of a connector under test may take, and hasty is that where the network hangs.
+const (
+	timeout = patience
+	hasty   = 2 * time.Second
+)
 
 // Item is what somebody writes on a fake network.
 type Item struct {
@@ -87,6 +91,9 @@ type Network struct {
 	AwaitStream func(context.Context) error
 	// Connections tells how many connections are open at the network. nil: the Server knows.
 	Connections func() int
+
+	// Limit sets how long a connector that is open waits for an answer. nil: no longer than its client does.
+	Limit func(c listen.Connector, within time.Duration)
 
 	// Hooks gives the requests by which the network tells of everything since they were asked for last.
 	Hooks func() []listen.Request
@@ -165,6 +172,10 @@ type bench struct {
 	clock *Clock
 	store *store
 	next  int // of keys
+
+	connector listen.Connector // that was opened last, and its client
+	client    *http.Client
+	asked     atomic.Int64 // requests of all clients
 }
 
 func newBench(t *testing.T, factory Factory) *bench {
@@ -199,11 +210,24 @@ func (b *bench) options(dialer egress.Dialer) (listen.Options, *http.Client) {
 		trust = b.n.Server.TLSConfig()
 	}
 	client := fetch.NewClient(fetch.Options{Dialer: dialer, TLS: trust, Timeout: timeout})
+	client.Transport = counting{client.Transport.(*http.Transport), &b.asked} //nolint:forcetypeassert // that is what it is made with
 	o.UserAgent, o.Now, o.Client = UserAgent, b.clock.Now, client
 	o.Dial = func(ctx context.Context, _, address string) (net.Conn, error) {
 		return dialer.DialContext(ctx, address)
 	}
 	return o, client
+}
+
+// counting counts requests where they are made: a server may hear of one when who made it has given it up already.
+type counting struct {
+	*http.Transport
+	asked *atomic.Int64
+}
+
+// RoundTrip implements http.RoundTripper.
+func (c counting) RoundTrip(r *http.Request) (*http.Response, error) {
+	c.asked.Add(1)
+	return c.Transport.RoundTrip(r)
 }
 
 // egressHere allows this machine to be dialled.
@@ -220,11 +244,20 @@ func (b *bench) open() (listen.Connector, func()) {
 	if err != nil {
 		b.t.Fatalf("open: %v", err)
 	}
+	b.connector, b.client = c, client
 	return c, func() {
 		if err := c.Close(); err != nil {
 			b.t.Errorf("close: %v", err)
 		}
 		client.CloseIdleConnections()
+	}
+}
+
+// limit sets how long the connector that was opened last waits for answers. It asks nothing meanwhile.
+func (b *bench) limit(within time.Duration) {
+	b.client.Timeout = within
+	if b.n.Limit != nil {
+		b.n.Limit(b.connector, within)
 	}
 }
 

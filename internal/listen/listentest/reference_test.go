@@ -302,8 +302,13 @@ func (c *logConnector) Stream(ctx context.Context, after listen.Cursor, take lis
 		return err
 	}
 	client := *c.o.Client.(*http.Client)
+	limit := client.Timeout // a test's stream is never silent for longer
 	client.Timeout = 0
-	response, err := client.Do(r)
+	asking, giveUp := context.WithCancel(ctx)
+	defer giveUp()
+	idle := time.AfterFunc(limit, giveUp)
+	defer idle.Stop()
+	response, err := client.Do(r.WithContext(asking))
 	if err != nil {
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -315,12 +320,10 @@ func (c *logConnector) Stream(ctx context.Context, after listen.Cursor, take lis
 	if trouble := fetch.Refused(response, time.Now()); trouble != nil {
 		return trouble
 	}
-	idle := time.AfterFunc(3*time.Second, func() { _ = response.Body.Close() }) // a test's stream is never silent for longer
-	defer idle.Stop()
 	lines := bufio.NewScanner(io.LimitReader(response.Body, 64<<20))
 	lines.Buffer(nil, 8<<20)
 	for lines.Scan() {
-		idle.Reset(3 * time.Second)
+		idle.Reset(limit)
 		batch, err := c.read(lines.Bytes(), number)
 		if ctx.Err() != nil { // the line may have been cut
 			return ctx.Err()

@@ -22,7 +22,7 @@ var streamTests = map[string]func(*bench, *streaming){
 }
 
 // prompt is how soon what is published has to be handed over, on a machine that does much else.
-const prompt = 5 * time.Second
+const prompt = 15 * time.Second
 
 func streamBrings(b *bench, s *streaming) {
 	running := s.start()

@@ -27,9 +27,10 @@ func TestConformance(t *testing.T) {
 				if err != nil {
 					return nil, err
 				}
-				c.Hasten(4*time.Second, time.Second)
+				c.Hasten(20*time.Second, time.Second)
 				return c, nil
 			},
+			Limit: func(c listen.Connector, within time.Duration) { c.(*mailbox.Connector).Hasten(within, time.Second) },
 			Options: listen.Options{
 				Source: "care", Settings: json.RawMessage(fmt.Sprintf(`{"host":"127.0.0.1","port":%d,"tls":"None"}`, f.port())),
 				Credentials: map[string]string{mailbox.Username: server.Username, mailbox.Password: server.Password},

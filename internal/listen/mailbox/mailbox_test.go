@@ -56,7 +56,7 @@ func (w *world) open() *mailbox.Connector {
 		w.t.Fatal(err)
 	}
 	c.Trust(&tls.Config{RootCAs: w.server.Trust, MinVersion: tls.VersionTLS12})
-	c.Hasten(10*time.Second, 50*time.Millisecond)
+	c.Hasten(time.Minute, 50*time.Millisecond)
 	return c
 }
 

@@ -28,6 +28,8 @@ type world struct {
 	server *listentest.Server
 	o      listen.Options
 
+	handshake time.Duration // how long that of a stream may take
+
 	mu      sync.Mutex
 	now     time.Time
 	cursor  listen.Cursor
@@ -41,14 +43,16 @@ type world struct {
 
 func newWorld(t *testing.T, s mastodon.Settings, o mastodontest.Options) *world {
 	t.Helper()
-	w := &world{t: t, now: time.Date(2026, 11, 2, 9, 31, 0, 0, time.UTC), posts: map[string]listen.Post{}, came: make(chan struct{})}
+	w := &world{
+		t: t, now: time.Date(2026, 11, 2, 9, 31, 0, 0, time.UTC), posts: map[string]listen.Post{}, came: make(chan struct{}), handshake: patience,
+	}
 	o.Now = w.clock
 	w.fake = mastodontest.New(o)
 	w.server = listentest.NewServer(t, w.fake, true)
 	w.fake.Change(func(o *mastodontest.Options) { o.URL = w.server.URL() })
 	s.Instance = w.server.URL()
 	dialer := egress.Dialer{Allowed: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}}
-	client := fetch.NewClient(fetch.Options{Dialer: dialer, TLS: w.server.TLSConfig(), Timeout: 5 * time.Second})
+	client := fetch.NewClient(fetch.Options{Dialer: dialer, TLS: w.server.TLSConfig(), Timeout: patience})
 	t.Cleanup(client.CloseIdleConnections)
 	w.o = listen.Options{
 		Source: "velo", Settings: settings(t, s), Credentials: map[string]string{mastodon.AccessToken: mastodontest.Token}, UserAgent: listentest.UserAgent,

@@ -24,7 +24,7 @@ const never = time.Hour
 func (w *world) stream(soon, sweep, ping time.Duration) (ended chan error, stop func()) {
 	w.t.Helper()
 	c := w.open().(*mastodon.Connector)
-	c.Hasten(soon, sweep, ping)
+	c.Hasten(soon, sweep, ping, w.handshake)
 	ctx, cancel := context.WithCancel(context.Background())
 	w.t.Cleanup(cancel)
 	ended = make(chan error, 1)
@@ -157,11 +157,12 @@ func TestLostEvents(t *testing.T) {
 func TestStreamEnds(t *testing.T) {
 	cases := map[string]struct {
 		o      mastodontest.Options
+		ping   time.Duration // default: never
 		during func(w *world)
 		want   listen.Reason
 	}{
 		"NoStreaming": {o: mastodontest.Options{NoStreaming: true}, want: listen.Unreachable},
-		"Deaf":        {o: mastodontest.Options{Deaf: true}, want: listen.Unreachable},
+		"Deaf":        {o: mastodontest.Options{Deaf: true}, ping: 200 * time.Millisecond, want: listen.Unreachable},
 		"Cut":         {during: func(w *world) { w.fake.CutStreams() }, want: listen.Unreachable},
 		"Huge":        {during: func(w *world) { w.fake.Say(`{"event":"update","payload":"` + strings.Repeat("x", 5<<20) + `"}`) }, want: listen.Unreachable},
 		"Refused":     {during: func(w *world) { w.fake.Say(`{"error":"Unknown stream type","status":400}`) }, want: listen.Unreachable},
@@ -169,7 +170,11 @@ func TestStreamEnds(t *testing.T) {
 	for name, tc := range cases {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, velo, tc.o)
-			ended, _ := w.stream(never, never, 200*time.Millisecond)
+			ping := never
+			if tc.ping > 0 {
+				ping = tc.ping
+			}
+			ended, _ := w.stream(never, never, ping)
 			if tc.during != nil {
 				w.awaitStreams(1)
 				id := w.fake.Publish(tagged("x"))
@@ -238,6 +243,7 @@ func TestManyWhileSweeping(t *testing.T) {
 // TestHandshakeHangs: a server that takes a connection and says nothing is told of as that.
 func TestHandshakeHangs(t *testing.T) {
 	w := newWorld(t, velo, mastodontest.Options{Hanging: true})
+	w.handshake = time.Second
 	ended, _ := w.stream(never, never, never)
 	w.expectReason(w.end(ended), listen.Unreachable)
 }

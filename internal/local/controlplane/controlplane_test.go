@@ -54,12 +54,12 @@ func TestControlPlane(t *testing.T) {
 	g.Eventually(func() error {
 		_, err := client.CoreV1().ServiceAccounts("gone").Get(ctx, "default", metav1.GetOptions{})
 		return err
-	}).WithTimeout(30 * time.Second).Should(Succeed())
+	}).WithTimeout(readyTimeout).Should(Succeed())
 	g.Expect(client.CoreV1().Namespaces().Delete(ctx, "gone", metav1.DeleteOptions{})).To(Succeed())
 	g.Eventually(func() bool {
 		_, err := client.CoreV1().Namespaces().Get(ctx, "gone", metav1.GetOptions{})
 		return apierrors.IsNotFound(err)
-	}).WithTimeout(60 * time.Second).Should(BeTrue())
+	}).WithTimeout(readyTimeout).Should(BeTrue())
 
 	t.Log("the API server goes away and comes back at the same address")
 	g.Expect(c.StopAPIServer(ctx)).To(Succeed())
@@ -103,7 +103,7 @@ func TestWipeEtcd(t *testing.T) {
 	g.Eventually(func() error {
 		_, err := client.CoreV1().Namespaces().Get(ctx, "kept", metav1.GetOptions{})
 		return err
-	}).WithTimeout(30 * time.Second).Should(Succeed())
+	}).WithTimeout(readyTimeout).Should(Succeed())
 
 	t.Log("etcd's data is deleted")
 	g.Expect(c.StopAPIServer(ctx)).To(Succeed())

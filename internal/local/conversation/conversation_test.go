@@ -39,7 +39,7 @@ func start(t *testing.T, since time.Duration) (base string, o Options, clock *at
 
 func dial(t *testing.T, address, query string) *websocket.Conn {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	connection, response, err := websocket.Dial(ctx, "ws://"+address+StreamPath+query, nil)
 	if err != nil {

@@ -26,6 +26,7 @@ type repositories struct {
 	complaint time.Time       // of the timeline
 	known     map[string]bool // posts of people that the network has, by address
 	written   []message       // by the shop, as the stream tells it
+	told      time.Time       // until when streams were told of it
 }
 
 func newRepositories(o Options) *repositories {
@@ -132,10 +133,13 @@ func fieldsOf(r *record) map[string]any {
 	return fields
 }
 
-// note has the stream tell what the shop has written since the last time.
+// note has the stream tell what the shop has written since the last time, as of a moment of which no stream was told.
 func (r *repositories) note(now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if !now.After(r.told) {
+		now = r.told.Add(time.Microsecond)
+	}
 	posted := r.network.Posted(theShop.DID)
 	for _, p := range posted[min(len(r.written), len(posted)):] {
 		m := message{DID: theShop.DID, TimeUS: now.UnixMicro(), Kind: "commit", Commit: commit{
@@ -151,6 +155,9 @@ func (r *repositories) note(now time.Time) {
 func (r *repositories) since(after, until time.Time) (messages []message) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if until.After(r.told) {
+		r.told = until
+	}
 	for _, m := range r.written {
 		if m.TimeUS > after.UnixMicro() && m.TimeUS <= until.UnixMicro() {
 			messages = append(messages, m)

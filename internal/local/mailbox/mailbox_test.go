@@ -243,7 +243,7 @@ func TestKilledWhileReceiving(t *testing.T) {
 			}
 		}()
 	}
-	g.Eventually(func() int { return len(acknowledged) }).WithTimeout(20 * time.Second).Should(BeNumerically(">", enough))
+	g.Eventually(func() int { return len(acknowledged) }).WithTimeout(2 * time.Minute).Should(BeNumerically(">", enough))
 	g.Expect(server.Process.Signal(syscall.SIGKILL)).To(Succeed())
 	_ = server.Wait()
 	for range connections {
@@ -365,5 +365,5 @@ func TestASlowMailboxTakesItsTime(t *testing.T) {
 		sent <- smtp.SendMail(box.SMTPAddr(), nil, "hola@velo.example", []string{"b@example.org"}, mail(2, "b@example.org"))
 	}()
 	g.Expect(box.Stop(t.Context())).To(Succeed(), "it does not wait for whoever it keeps waiting")
-	g.Eventually(sent).Should(Receive(HaveOccurred()))
+	g.Eventually(sent, "30s").Should(Receive(HaveOccurred()))
 }

@@ -55,17 +55,19 @@ type pace struct {
 
 func (p *pace) stop() { p.once.Do(func() { close(p.stopped) }) }
 
-// wait returns when a message has taken its time, or the mailbox stops.
-func (p *pace) wait() {
+// wait returns when a message has taken its time, or false where the mailbox stops first.
+func (p *pace) wait() bool {
 	delay := time.Duration(p.delay.Load())
 	if delay <= 0 {
-		return
+		return true
 	}
 	timer := time.NewTimer(delay)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
+		return true
 	case <-p.stopped:
+		return false
 	}
 }
 
@@ -85,7 +87,9 @@ func (s *session) Data(r io.Reader) error {
 	if _, err := message.ReadFrom(r); err != nil {
 		return err // of go-smtp's own making: too large, or the connection is gone
 	}
-	s.pace.wait()
+	if !s.pace.wait() {
+		return &smtp.SMTPError{Code: 421, EnhancedCode: smtp.EnhancedCode{4, 3, 2}, Message: "the mailbox stops"}
+	}
 	if _, err := s.store.Append(time.Now(), s.from, s.to, message.Bytes()); err != nil {
 		return &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 3, 0}, Message: err.Error()}
 	}

@@ -294,7 +294,7 @@ func TestOrder(t *testing.T) {
 	f.Eventually(func() bool {
 		_, err := f.client.CoreV1().Namespaces().Get(t.Context(), "made-"+f.namespace, metav1.GetOptions{})
 		return apierrors.IsNotFound(err)
-	}).WithTimeout(30 * time.Second).Should(BeTrue())
+	}).WithTimeout(2 * time.Minute).Should(BeTrue())
 }
 
 func TestWatch(t *testing.T) {
@@ -306,7 +306,7 @@ func TestWatch(t *testing.T) {
 	go func() { ended <- a.Watch(ctx) }()
 	expect := func(want map[string]string) {
 		t.Helper()
-		f.Eventually(f.values).WithTimeout(10 * time.Second).Should(Equal(want))
+		f.Eventually(f.values).WithTimeout(time.Minute).Should(Equal(want))
 	}
 	expect(map[string]string{"one": "1"})
 	f.write("a.yaml", f.configMap("one", "2"))

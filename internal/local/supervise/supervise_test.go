@@ -21,6 +21,9 @@ import (
 // parentFolder asks this test binary to play the parent that is killed; its value is the folder to work in.
 const parentFolder = "SUPERVISE_TEST_PARENT"
 
+// patience is how long a test waits for what must happen.
+const patience = 30 * time.Second
+
 func TestMain(m *testing.M) {
 	if folder := os.Getenv(parentFolder); folder != "" {
 		playParent(folder)
@@ -75,14 +78,16 @@ func TestStop(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			g := NewWithT(t)
 			command := shell(t.TempDir(), "child", tc.script)
-			command.Grace = time.Second
+			if command.Grace = patience; name == "Deaf" {
+				command.Grace = time.Second
+			}
 			p, err := Start(t.Context(), command)
 			g.Expect(err).NotTo(HaveOccurred())
 			read := func() string {
 				content, _ := os.ReadFile(command.Log)
 				return string(content)
 			}
-			g.Eventually(read).Should(HavePrefix("up"))
+			g.Eventually(read, patience).Should(HavePrefix("up"))
 			g.Expect(p.Stop(t.Context())).To(Succeed())
 			g.Expect(p.Done()).To(BeClosed())
 			g.Expect(read()).To(Equal(tc.want), tc.reason)
@@ -122,10 +127,10 @@ func TestAKilledParentsChildrenEnd(t *testing.T) {
 		log, err := os.ReadFile(filepath.Join(folder, "deaf.log"))
 		return string(log), err
 	}
-	g.Eventually(heard).Should(Equal("deaf\n"), "before that it would still listen")
+	g.Eventually(heard, patience).Should(Equal("deaf\n"), "before that it would still listen")
 	g.Expect(parent.Process.Signal(syscall.SIGKILL)).To(Succeed())
 	_ = parent.Wait()
-	g.Eventually(polite.alive).Should(BeFalse(), "the parent-death signal ends it")
+	g.Eventually(polite.alive, patience).Should(BeFalse(), "the parent-death signal ends it")
 	g.Expect(deaf.alive()).To(BeTrue())
 
 	g.Expect(EndLeftovers(t.Context(), folder, 100*time.Millisecond)).To(Succeed())
@@ -177,13 +182,16 @@ func TestKeepStartsAgain(t *testing.T) {
 	folder := t.TempDir()
 	p, err := Start(t.Context(), shell(folder, "child", "echo started; exec sleep 600"))
 	g.Expect(err).NotTo(HaveOccurred())
+	starts := func() (int, error) {
+		log, err := os.ReadFile(filepath.Join(folder, "child.log"))
+		return strings.Count(string(log), "started"), err
+	}
+	g.Eventually(starts, patience).Should(Equal(1))
 	kept := Keep(p, logr.Discard())
 	first := kept.PID()
 	g.Expect(syscall.Kill(first, syscall.SIGKILL)).To(Succeed())
-	g.Eventually(kept.PID).Should(Not(Equal(first)))
-	log, err := os.ReadFile(filepath.Join(folder, "child.log"))
-	g.Expect(err).NotTo(HaveOccurred())
-	g.Expect(strings.Count(string(log), "started")).To(BeNumerically(">=", 1))
+	g.Eventually(kept.PID, patience).Should(Not(Equal(first)))
+	g.Eventually(starts, patience).Should(Equal(2))
 	second := readPID(t, filepath.Join(folder, "child.pid"))
 	g.Expect(strconv.Itoa(second.PID)).To(Equal(strconv.Itoa(kept.PID())))
 	g.Expect(kept.Stop(t.Context())).To(Succeed())

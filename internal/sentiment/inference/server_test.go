@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/tertulia-crm/tertulia/internal/sentiment"
 	"github.com/tertulia-crm/tertulia/internal/sentiment/inference"
@@ -92,7 +93,7 @@ func newEngine(t *testing.T, s *server, change func(*inference.Options)) *infere
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := inference.Options{URL: s.URL, Protocol: inference.Predict, Fallback: lexicon, Identify: lexicon.Identify}
+	o := inference.Options{URL: s.URL, Protocol: inference.Predict, Fallback: lexicon, Identify: lexicon.Identify, Timeout: time.Minute}
 	if change != nil {
 		change(&o)
 	}

@@ -254,10 +254,13 @@ func (s *Server) CutStreams() {
 	s.cut()
 }
 
+// cut ends connections, and forgets them: who waits for a stream waits for another one.
 func (s *Server) cut() {
 	for c := range s.sockets {
 		c.close()
+		delete(s.sockets, c)
 	}
+	s.notify()
 }
 
 // Subscriptions are the streams that are subscribed to, by name, over all connections.
