@@ -22,7 +22,7 @@ func TestNothingReadsWhoWaits(t *testing.T) {
 	b.exec("vacuum analyze automation_entry")
 	rules := store.NewRules(b.db)
 	read := func() int64 {
-		b.exec("select pg_stat_force_next_flush()")
+		endConnections(t, b.db)
 		return b.number(`select (coalesce(seq_tup_read, 0) + coalesce((select sum(idx_tup_read) from pg_stat_user_indexes i where i.relname = t.relname), 0))::bigint
 			from pg_stat_user_tables t where relname = 'automation_entry'`)
 	}

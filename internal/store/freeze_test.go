@@ -304,12 +304,13 @@ func TestAnIdleTransactionIsEnded(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer stopped.Close()
-	tx, err := stopped.Pool.Begin(ctx)
+	conn, err := stopped.Pool.Acquire(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer func() { _ = tx.Rollback(ctx) }()
-	if _, err := tx.Exec(ctx, "select from send_chunk for update"); err != nil {
+	defer conn.Release()
+	// At once: between two statements it might be ended already.
+	if _, err := conn.Conn().PgConn().Exec(ctx, "begin; select from send_chunk for update").ReadAll(); err != nil {
 		t.Fatal(err)
 	}
 	s.finish(l) // waits until the other's lock is gone

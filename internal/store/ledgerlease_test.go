@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/onsi/gomega"
 
 	"github.com/tertulia-crm/tertulia/internal/campaign"
 	"github.com/tertulia-crm/tertulia/internal/store"
@@ -92,25 +93,19 @@ func TestABatchReadsNoTable(t *testing.T) {
 }
 
 // readThrough is how many rows were read by reading tables of people and the ledger through.
-func (s sending) readThrough() (n int64) {
+func (s sending) readThrough() int64 {
 	s.t.Helper()
-	s.Pool.Reset() // connections tell what they did when they end
-	deadline := time.Now().Add(10 * time.Second)
-	for {
-		var others int
-		err := s.Pool.QueryRow(context.Background(), `
-			select (select sum(seq_tup_read) from pg_stat_user_tables
-					where relname like 'ledger%' or relname in ('contact', 'consent', 'identifier', 'identifier_link', 'suppression')),
-				(select count(*) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend')`).
-			Scan(&n, &others)
-		if err != nil {
-			s.t.Fatal(err)
-		}
-		if others == 0 {
-			return n
-		}
-		if time.Now().After(deadline) {
-			s.t.Fatalf("%d other connections do not end", others)
-		}
-	}
+	endConnections(s.t, s.DB)
+	return scalar[int64](s.t, s.DB, `select sum(seq_tup_read)::bigint from pg_stat_user_tables
+		where relname like 'ledger%' or relname in ('contact', 'consent', 'identifier', 'identifier_link', 'suppression')`)
+}
+
+// endConnections ends all connections to a database and returns when they are gone: by then they have told what they read, and given up what they held.
+func endConnections(t *testing.T, db *store.DB) {
+	t.Helper()
+	db.Pool.Reset()
+	gomega.NewWithT(t).Eventually(func() []string {
+		return query(t, db, `select pid::text from pg_stat_activity
+			where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'`)
+	}, time.Minute, time.Millisecond).Should(gomega.BeEmpty(), "other connections end")
 }

@@ -1,7 +1,6 @@
 package store_test
 
 import (
-	"context"
 	"testing"
 
 	"github.com/tertulia-crm/tertulia/internal/campaign"
@@ -14,14 +13,9 @@ func TestABatchReadsItsRunsAlone(t *testing.T) {
 	s.arrivals(n - 1)
 	id := s.begin()
 	s.exec("analyze")
-	read := func() (rows int64) {
-		s.readThrough() // connections have told what they did
-		err := s.Pool.QueryRow(context.Background(),
-			"select sum(coalesce(idx_tup_fetch, 0) + seq_tup_read)::bigint from pg_stat_user_tables where relname like 'ledger%'").Scan(&rows)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return rows
+	read := func() int64 {
+		endConnections(t, s.DB)
+		return scalar[int64](t, s.DB, "select sum(coalesce(idx_tup_fetch, 0) + seq_tup_read)::bigint from pg_stat_user_tables where relname like 'ledger%'")
 	}
 	before := read()
 	l := s.lease(id, "a")

@@ -84,7 +84,7 @@ func TestWorkerThatIsKilled(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute) // if the test that started it is killed itself
 	defer cancel()
-	db, err := store.Open(ctx, url, store.Options{IdleInTransaction: time.Second})
+	db, err := store.Open(ctx, url, store.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

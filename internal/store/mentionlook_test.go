@@ -236,9 +236,12 @@ func TestMentionsAreNotReadThrough(t *testing.T) {
 		t.Fatal(err)
 	}
 	// One connection is enough, also for the first question that a process has.
-	if _, err := l.onOne().Mention(ctx, public); err != nil {
+	another := l.onOne()
+	if _, err := another.Mention(ctx, public); err != nil {
 		t.Fatal(err)
 	}
+	another.flushed()
+	l.flushed()
 	list := func(q store.MentionQuery) func() error {
 		q.Limit = 20
 		return func() error {
@@ -309,6 +312,18 @@ func (l listening) onOne() listening {
 	}
 	l.t.Cleanup(db.Close)
 	return listening{db, l.t}
+}
+
+// flushed has all connections tell what they have read. One that rests would do so by itself some seconds later, while another one is measured.
+func (l listening) flushed() {
+	l.t.Helper()
+	for _, c := range l.Pool.AcquireAllIdle(context.Background()) {
+		_, err := c.Exec(context.Background(), "select pg_stat_force_next_flush()")
+		c.Release()
+		if err != nil {
+			l.t.Fatal(err)
+		}
+	}
 }
 
 // mentionReads counts the rows that the only connection has read of mentions and what hangs on them.

@@ -58,6 +58,7 @@ func comesIn(t *testing.T, random *rand.Rand) {
 	l.exec("insert into topic (monitor_id, name, role, definition) select m.id, t, 'Brand', '{}' from monitor m cross join unnest(array['Velo', 'Pedalia']) t")
 	model := map[string]*modelled{}
 	gone := map[string]bool{}
+	yesterday := time.Now().Add(-24 * time.Hour).Truncate(24 * time.Hour) // of when the test begins: a post is not dated anew at midnight
 	for range 60 {
 		source := []string{"a", "b"}[random.IntN(2)]
 		var b listen.Batch
@@ -67,7 +68,7 @@ func comesIn(t *testing.T, random *rand.Rand) {
 			e := modelEdition{at, fmt.Sprintf("%s, edition %d", id, at), sentiment.Labels()[at%3], int64(at)}
 			author := fmt.Sprint("a", len(id)*3+int(id[len(id)-1])%4)
 			posts = append(posts, post(id, by(author), edited(time.Duration(at)*time.Minute, fmt.Sprint("r", at), e.text), func(j *store.Judged) {
-				j.CreatedAt = time.Now().Add(-24 * time.Hour).Truncate(24 * time.Hour).Add(time.Duration(id[0]) * time.Minute)
+				j.CreatedAt = yesterday.Add(time.Duration(id[0]) * time.Minute)
 				if at > 0 {
 					j.EditedAt = j.CreatedAt.Add(time.Duration(at) * time.Minute)
 				}

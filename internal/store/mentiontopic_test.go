@@ -133,7 +133,7 @@ func (l listening) waits() {
 	l.t.Helper()
 	gomega.NewWithT(l.t).Eventually(func() []string {
 		return query(l.t, l.DB, "select query from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()")
-	}, 10*time.Second, time.Millisecond).ShouldNot(gomega.BeEmpty())
+	}, time.Minute, time.Millisecond).ShouldNot(gomega.BeEmpty())
 }
 
 // A topic is declared while a writer is in the middle of storing what was compared with the topics of before, for however long: it is found in that

@@ -110,20 +110,24 @@ func (m monitored) say(list ...said) {
 }
 
 // talk are mentions of Velo over a time: so many negative ones an hour on average, in the middle of the day more than at night, and three others
-// for each of them. They come as evenly as they can: none of it is a burst, whatever the hour at which a test runs.
+// for each of them. They come as evenly as they can, and say one thing after the other: none of it is a burst, and nothing is said more on one day
+// than on others, whatever the hour and the season in which a test runs.
 func talk(from, to time.Time, perHour float64, seed uint64) (list []said) {
 	r := rand.New(rand.NewPCG(seed, 6))
 	negative := []string{"La tienda de Velo no contesta", "Otra vez el pedido de Velo tarde", "El casco de Velo es un robo", "Velo support is slow"}
 	other := []string{"Hoy salimos con la Velo", "Velo abre tienda en Gijón", "Me encanta mi Velo", "Velo sponsors the race"}
 	var negatives, others float64
+	var complaints, remarks int
 	for at := from; at.Before(to); at = at.Add(5 * time.Minute) {
 		mean := perHour / 12 * (1 - 0.5*math.Cos(2*math.Pi*float64(at.Hour()-2)/24))
 		for negatives += mean; negatives >= 1; negatives-- {
-			list = append(list, said{at: spreadOver(at, len(list)), label: "negative", text: negative[r.IntN(len(negative))], author: r.IntN(5000)})
+			list = append(list, said{at: spreadOver(at, len(list)), label: "negative", text: negative[complaints%len(negative)], author: r.IntN(5000)})
+			complaints++
 		}
 		for others += 3 * mean; others >= 1; others-- {
 			label := []string{"neutral", "positive"}[r.IntN(2)]
-			list = append(list, said{at: spreadOver(at, len(list)), label: label, text: other[r.IntN(len(other))], author: r.IntN(5000), likes: 2})
+			list = append(list, said{at: spreadOver(at, len(list)), label: label, text: other[remarks%len(other)], author: r.IntN(5000), likes: 2})
+			remarks++
 		}
 	}
 	return list

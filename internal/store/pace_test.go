@@ -135,8 +135,8 @@ func TestTakersShareTheBuckets(t *testing.T) {
 	ctx := context.Background()
 	const takers, rounds, bound = 6, 25, 400
 	limits := pace.Limits{PerSecond: 300, PerDomainPerSecond: 90, PerDay: bound}
-	days := limits.Days(time.UTC, time.Now())
 	began := time.Now()
+	days := []pace.Day{{From: began.Add(-time.Hour).Truncate(time.Microsecond), Bound: bound}} // which does not end meanwhile
 	var mu sync.Mutex
 	byReceiver := map[int32]int64{}
 	var total int64

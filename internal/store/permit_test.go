@@ -106,7 +106,7 @@ func TestPermitOfATableThatIsReplacedWhileTheStatementIsPlanned(t *testing.T) {
 	}()
 	gomega.NewWithT(t).Eventually(func() int {
 		return scalar[int](t, db, "select count(*)::int from pg_locks where not granted and database = (select oid from pg_database where datname = current_database())")
-	}).WithTimeout(10 * time.Second).WithPolling(time.Millisecond).Should(gomega.Equal(1))
+	}).WithTimeout(time.Minute).WithPolling(time.Millisecond).Should(gomega.Equal(1))
 	if err := tx.Commit(ctx); err != nil {
 		t.Fatal(err)
 	}

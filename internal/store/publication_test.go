@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -78,7 +79,7 @@ func (p publishing) begin() int64 {
 	return applied.ID
 }
 
-// take leases what may leave.
+// take leases what may leave, in the order in which it was put there.
 func (p publishing) take() []store.Posting {
 	p.t.Helper()
 	p.exec("update outbox set not_before = now()")
@@ -86,6 +87,7 @@ func (p publishing) take() []store.Posting {
 	if err != nil {
 		p.t.Fatal(err)
 	}
+	slices.SortFunc(list, func(a, b store.Posting) int { return int(a.ID - b.ID) })
 	return list
 }
 
@@ -364,7 +366,7 @@ func TestPicturesAreKeptWhileTheyAreDeclared(t *testing.T) {
 	c := p.config()
 	c.Publication.Images[0].Digest, c.Images = "d2", map[string][]byte{"d2": {4}}
 	p.upsert(c)
-	if got := single[string](p, "select string_agg(digest, ' ') from publication_image"); got != "d1 d2" {
+	if got := single[string](p, "select string_agg(digest, ' ' order by digest) from publication_image"); got != "d1 d2" {
 		t.Errorf("the picture was forgotten before its campaign had another: %s", got)
 	}
 	c.Publication.Images[0].Digest, c.Images = "d3", map[string][]byte{"d3": {5}}

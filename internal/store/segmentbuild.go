@@ -174,7 +174,8 @@ func (db *DB) beginBuild(ctx context.Context, d definition) error {
 }
 
 func (db *DB) awaitWriters(ctx context.Context, d definition) error {
-	ctx, cancel := context.WithTimeout(ctx, buildPatience+time.Second)
+	asked := ctx
+	ctx, cancel := context.WithTimeout(asked, buildPatience+time.Second)
 	defer cancel()
 	until := time.Now().Add(buildPatience)
 	pause := time.NewTicker(20 * time.Millisecond)
@@ -184,6 +185,8 @@ func (db *DB) awaitWriters(ctx context.Context, d definition) error {
 		err := db.Pool.QueryRow(ctx, `select exists (select from segment g join pg_locks l on l.virtualtransaction = any (g.build_awaits)
 			where g.id = $1)`, d.SegmentID).Scan(&busy)
 		switch {
+		case err != nil && ctx.Err() != nil && asked.Err() == nil: // a slow answer: nobody knows that they have ended
+			return &SegmentBusyError{Segment: d.name}
 		case err != nil:
 			return fmt.Errorf("wait for transactions that write: %w", err)
 		case !busy:
@@ -192,8 +195,8 @@ func (db *DB) awaitWriters(ctx context.Context, d definition) error {
 			return &SegmentBusyError{Segment: d.name}
 		}
 		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
+		case <-asked.Done():
+			return context.Cause(asked)
 		case <-pause.C:
 		}
 	}

@@ -57,6 +57,30 @@ func TestBuildAwaitsWriters(t *testing.T) {
 	f.want("pro", 2)
 }
 
+// TestBuildAwaitsSlowAnswers has the database not say in time whether the writers have ended: nothing is known to be wrong.
+func TestBuildAwaitsSlowAnswers(t *testing.T) {
+	f := newFollowing(t, 3)
+	f.segment("pro", `contact.plan == "pro"`)
+	writer := f.begin(pgx.ReadCommitted)
+	f.in(writer, "update contact set attr_plan = 'pro' where id = 2")
+	done := make(chan error, 1)
+	go func() {
+		_, err := f.BuildSegment(context.Background(), "pro", time.Hour)
+		done <- err
+	}()
+	gomega.NewWithT(t).Eventually(func() (begun bool) {
+		if err := f.Pool.QueryRow(t.Context(), "select building_since is not null from segment").Scan(&begun); err != nil {
+			t.Fatal(err)
+		}
+		return begun
+	}, time.Minute, 10*time.Millisecond).Should(gomega.BeTrue())
+	f.in(f.begin(pgx.ReadCommitted), "lock table segment in access exclusive mode") // whoever asks waits, until the build gives up
+	var busy *store.SegmentBusyError
+	if err := <-done; !errors.As(err, &busy) {
+		t.Errorf("the build ended with %v", err)
+	}
+}
+
 // TestOldSnapshotsAreNoticed writes in a transaction that began before the segment was there, and sees it neither.
 func TestOldSnapshotsAreNoticed(t *testing.T) {
 	f := newFollowing(t, 3)
@@ -80,7 +104,7 @@ func (f following) awaitWaiting(n int) {
 			f.t.Fatal(err)
 		}
 		return waiting
-	}, 20*time.Second, 10*time.Millisecond).Should(gomega.Equal(n))
+	}, time.Minute, 10*time.Millisecond).Should(gomega.Equal(n))
 }
 
 // heldBuild builds a segment that was built before, until it has evaluated everybody. goOn lets it go on and returns how it ended.
@@ -286,6 +310,9 @@ func TestSettleSegments(t *testing.T) {
 // TestRotateChanges works off what both sides of the queue hold, while the sides take turns.
 func TestRotateChanges(t *testing.T) {
 	f := newFollowing(t, 50)
+	for _, side := range []string{"segment_change_0", "segment_change_1"} {
+		f.exec("alter table " + side + " set (autovacuum_enabled = off)") // who holds a side keeps it from being truncated
+	}
 	f.segment("rich", `contact.spent > 2.0`)
 	f.settle()
 	size := func() (bytes [2]int64) {

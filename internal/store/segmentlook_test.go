@@ -143,12 +143,18 @@ func TestNextCrossings(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	now := time.Now()
+	until := func(at time.Time) int { return int(at.Sub(now).Round(time.Hour) / time.Hour) }
+	var midnight time.Time    // the next one, from where it was swept
 	hours := map[string]int{} // until the next
 	for i, c := range got {
 		key := string(c.Of) + " " + c.Name + " " + c.After.String()
 		hours[key] = -1
 		if c.At != nil {
-			hours[key] = int(time.Until(*c.At).Round(time.Hour) / time.Hour)
+			hours[key] = until(*c.At)
+		}
+		if c.Of == segment.OfAge {
+			midnight = c.SweptUntil.UTC().Truncate(24 * time.Hour).Add(24 * time.Hour)
 		}
 		if i > 0 && c.At != nil && (got[i-1].At == nil || got[i-1].At.After(*c.At)) {
 			t.Error("they are not in the order of time")
@@ -160,14 +166,12 @@ func TestNextCrossings(t *testing.T) {
 			t.Errorf("it does not say how far it has looked: %+v", c)
 		}
 	}
-	midnight := int(time.Until(time.Now().UTC().Truncate(24*time.Hour).Add(24*time.Hour)).Round(time.Hour) / time.Hour)
-	century := int(time.Until(time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)).Round(time.Hour) / time.Hour)
 	want := map[string]int{
 		"event purchase 0s": -1, "event purchase 2160h0m0s": 24, "event visit 0s": -1, "event visit 48h0m0s": -1,
-		"field attr_trial_ends -168h0m0s": 2, "age attr_born 0s": midnight,
+		"field attr_trial_ends -168h0m0s": 2, "age attr_born 0s": until(midnight),
 		"message opened 0s": -1, "message opened 720h0m0s": 24, "message clicked 0s": -1, "message clicked 720h0m0s": -1,
 		"message received 0s": -1, "message received 72h0m0s": -1,
-		"instant 2100-01-01T00:00:00Z 0s": century, "instant 2001-01-01T00:00:00Z 0s": -1,
+		"instant 2100-01-01T00:00:00Z 0s": until(time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)), "instant 2001-01-01T00:00:00Z 0s": -1,
 	}
 	if diff := cmp.Diff(want, hours); diff != "" {
 		t.Errorf("hours until somebody crosses, -want +got:\n%s", diff)

@@ -346,7 +346,7 @@ func TestResendTakesWhatWasSeen(t *testing.T) {
 	}()
 	gomega.NewWithT(t).Eventually(func() any {
 		return s.one("select count(*) from send_command") // it has begun, and waits for the chunk
-	}).WithTimeout(10 * time.Second).WithPolling(time.Millisecond).Should(gomega.Equal(int64(1)))
+	}).WithTimeout(time.Minute).WithPolling(time.Millisecond).Should(gomega.Equal(int64(1)))
 	for _, statement := range []string{
 		"update ledger set state = 'ambiguous' where seq = 4",
 		"update ledger set attempts = attempts + 1 where seq = 3",

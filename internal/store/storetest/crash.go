@@ -31,7 +31,7 @@ func NewStoppable(t testing.TB) (db *store.DB, end, start func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	o := postgres.Options{Dir: filepath.Join(dir, "data"), Durable: true}
+	o := postgres.Options{Dir: filepath.Join(dir, "data"), Durable: true, Settings: settings}
 	server := run(t, o)
 	t.Cleanup(func() {
 		if err := server.Kill(); err != nil {

@@ -23,6 +23,9 @@ import (
 
 const template = "tertulia_template"
 
+// settings are those of servers for tests. Autovacuum comes by when it likes: what planners know of a table, and what is read of it, is the test's own.
+var settings = map[string]string{"autovacuum": "off"}
+
 var shared struct {
 	once     sync.Once
 	server   *postgres.Server
@@ -45,7 +48,7 @@ func stop() error {
 	if shared.server == nil {
 		return nil
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	return errors.Join(shared.server.Stop(ctx), shared.dir.Remove())
 }
@@ -67,7 +70,7 @@ func start() error {
 		return err
 	}
 	shared.dir = dir
-	shared.server, err = postgres.Start(ctx, postgres.Options{Dir: filepath.Join(dir.Path(), "data")})
+	shared.server, err = postgres.Start(ctx, postgres.Options{Dir: filepath.Join(dir.Path(), "data"), Settings: settings})
 	if err != nil {
 		return err
 	}
