@@ -29,6 +29,8 @@ type Scenario struct {
 	Cluster bool
 	// Posted tells that messages are posted to an endpoint rather than mailed.
 	Posted bool
+	// Silent tells that somebody takes messages and says nothing: workers do not wait for long.
+	Silent bool
 	// Recurs tells that the campaign is sent on each day, by a clock that the scenario sets.
 	Recurs bool
 	// Rolls tells that half of the audience enters while the campaign is sent.

@@ -13,7 +13,7 @@ const small = 2000
 
 // TestScenarios runs every scenario once. Those with a cluster share it and run one after the other; all others run beside them.
 func TestScenarios(t *testing.T) {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 18*time.Minute) // of the twenty that a package has
 	suite, err := NewSuite(ctx)
 	if err != nil {
 		cancel()

@@ -51,9 +51,25 @@ func Main(run func() int) int {
 const (
 	lease     = 2 * time.Second
 	intentAge = 4 * time.Second
-	dotLimit  = 1500 * time.Millisecond
+	dotLimit  = 3 * time.Second
 	quick     = 50 * time.Millisecond
 )
+
+// answerLimit is how long a worker waits for an answer where nobody falls silent: a machine that stands still for some seconds leaves nothing unanswered.
+const answerLimit = 20 * time.Second
+
+// settled is for how long a network may hide a post that it has taken.
+const settled = 1500 * time.Millisecond
+
+// silenceVariable says to a worker that somebody falls silent: it waits for an answer no longer than dotLimit.
+const silenceVariable = "TERTULIA_CRASH_SILENCE"
+
+func limit() time.Duration {
+	if os.Getenv(silenceVariable) != "" {
+		return dotLimit
+	}
+	return answerLimit
+}
 
 func hasten(o *work.Options) {
 	o.TenantPoll, o.SendPoll, o.CampaignPoll, o.SegmentPoll, o.StatusEvery = quick, quick, quick, quick, 4*quick
@@ -82,19 +98,20 @@ func hastyTransport(c store.Channel, secret credentials.Channel, _ func(time.Tim
 			return nil, err
 		}
 		return webhook.New(webhook.Options{
-			URL: c.Webhook.URL, Keys: keys, Allowed: []netip.Prefix{thisMachine}, Connections: c.Webhook.Connections, Timeout: dotLimit, Connect: dotLimit,
+			URL: c.Webhook.URL, Keys: keys, Allowed: []netip.Prefix{thisMachine}, Connections: c.Webhook.Connections, Timeout: limit(), Connect: limit(),
 		})
 	}
+	l := limit()
 	return smtp.New(smtp.Options{
 		Host: c.Email.Host, Port: c.Email.Port, TLS: smtp.TLSMode(c.Email.TLS), Connections: c.Email.Connections,
-		Timeouts: smtp.Timeouts{Connect: dotLimit, Greeting: dotLimit, Command: dotLimit, Data: dotLimit, Block: dotLimit, Dot: dotLimit},
+		Timeouts: smtp.Timeouts{Connect: l, Greeting: l, Command: l, Data: l, Block: l, Dot: l},
 	})
 }
 
 // hastyPublisher is that of workers, but for the time limits.
 func hastyPublisher(c store.Channel, secret credentials.Channel) (post.Publisher, error) {
 	return mastodon.New(mastodon.Options{
-		Server: wire.Options{Base: c.Social.Server, Allowed: []netip.Prefix{thisMachine}, Timeout: dotLimit}, Token: secret.AccessToken, Settled: dotLimit,
+		Server: wire.Options{Base: c.Social.Server, Allowed: []netip.Prefix{thisMachine}, Timeout: limit()}, Token: secret.AccessToken, Settled: settled,
 	})
 }
 
@@ -173,6 +190,9 @@ func (w *world) startWorker(ctx context.Context, tenants string) (*process, erro
 	if w.clock != "" {
 		env = append(env, clockVariable+"="+w.clock)
 	}
+	if w.scenario.Silent {
+		env = append(env, silenceVariable+"=1")
+	}
 	p, err := w.start(ctx, name, roleProgram, env, "worker", "--tenant-dir", tenants, "--id", name, "--health-listen", free[0],
 		"--graceful-period", grace.String(), "--listen-allow-network", thisMachine.String())
 	if err != nil {
@@ -185,8 +205,15 @@ func (w *world) startWorker(ctx context.Context, tenants string) (*process, erro
 // startTimeout bounds the start of a process, on a machine that has much else to do.
 const startTimeout = time.Minute
 
-// startWorkers starts n workers.
+// startWorkers starts n workers. The mail server is as much slower as they are more, so that the send has as long a middle.
 func (w *world) startWorkers(ctx context.Context, n int) ([]*process, error) {
+	if w.senders = n; n > 1 {
+		script := w.relay.options.Script
+		script.Pace = w.paced().Pace
+		if err := w.relay.follow(ctx, script); err != nil {
+			return nil, err
+		}
+	}
 	var workers []*process
 	for range n {
 		p, err := w.startWorker(ctx, w.tenant)

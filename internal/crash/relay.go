@@ -24,10 +24,10 @@ type relay struct {
 	starts  int
 }
 
-// paced is a script by which one worker's connections need some seconds for the send: long enough for what happens in its middle.
+// paced is a script by which the connections of the workers need some seconds for the send: long enough for what happens in its middle.
 func (w *world) paced() sink.Script {
 	takes := 2500*time.Millisecond + time.Duration(w.parameters.Size)*60*time.Microsecond
-	return sink.Script{Pace: takes * connections / time.Duration(w.parameters.Size)}
+	return sink.Script{Pace: takes * time.Duration(connections*max(1, w.senders)) / time.Duration(w.parameters.Size)}
 }
 
 func (w *world) startRelay(ctx context.Context, script sink.Script) (*relay, error) {

@@ -128,13 +128,13 @@ func stopPastLease(ctx context.Context, w *world) error {
 	return w.awaitQuiet(ctx)
 }
 
-// quiet is how long nothing must change for nothing to be under way.
-const quiet = dotLimit + 500*time.Millisecond
+// quiet is at how many looks in a row nothing must have changed for nothing to be under way: while a machine stands still, nothing is looked at.
+const quiet = int(2 * time.Second / ask)
 
 // awaitQuiet waits until neither ledger nor mail server has anything new for a while: a worker that goes on after a stop may
 // bring outcomes late, and rows that it had not offered to anybody are pending again.
 func (w *world) awaitQuiet(ctx context.Context) error {
-	last, since := "", time.Now()
+	last, looks := "", 0
 	return w.await(ctx, "nothing changes any more", func() (bool, string, error) {
 		counts, err := w.relay.record.Counts()
 		if err != nil {
@@ -145,10 +145,10 @@ func (w *world) awaitQuiet(ctx context.Context) error {
 			return false, "", err
 		}
 		now := fmt.Sprint(counts, s.State, s.Sent, s.Failed, s.Ambiguous, s.Pending)
-		if now != last {
-			last, since = now, time.Now()
+		if looks++; now != last {
+			last, looks = now, 0
 		}
-		return time.Since(since) > quiet && s.State == campaign.Completed, now, nil
+		return looks > quiet && s.State == campaign.Completed, now, nil
 	})
 }
 

@@ -31,6 +31,7 @@ type world struct {
 	tenant   string         // the tenant's directory
 
 	processes []*process
+	senders   int        // how many workers were started to send at once
 	workers   []*process // that run, and are to end well
 	started   int
 	proxies   []*proxy

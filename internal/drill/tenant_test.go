@@ -172,6 +172,20 @@ func (h *tenant) permitted() {
 	h.condition(&v1alpha1.CRMTenant{}, "default", v1alpha1.QuarantinedCondition, "False", v1alpha1.PermittedReason)
 }
 
+// heard is how many commands the relay has heard when it has heard no other for a while: a connection may be opened for a batch that others have handed over.
+func (h *tenant) heard() (commands int64) {
+	h.t.Helper()
+	looks := 0
+	h.eventually(func(g gomega.Gomega) {
+		if now := h.commands.Load(); now != commands {
+			commands, looks = now, 0
+		}
+		looks++
+		g.Expect(looks).To(gomega.BeNumerically(">", 25), "looks at which nothing was new")
+	})
+	return commands
+}
+
 // silent proves that the relay has heard nothing since it had heard so many commands, and hears nothing for a while: many
 // rounds of the workers and of the operator.
 func (h *tenant) silent(since int64) {
@@ -224,6 +238,16 @@ func (h *tenant) quarantine(verb string, arguments ...string) (answer quarantine
 		g.Expect(json.Unmarshal([]byte(out), &answer)).To(gomega.Succeed())
 	})
 	return answer
+}
+
+// shown waits until so many campaigns are told of in the quarantine: the operator declares them to a database that has been restored.
+func (h *tenant) shown(campaigns int) (told quarantine) {
+	h.t.Helper()
+	h.eventually(func(g gomega.Gomega) {
+		told = h.quarantine("show")
+		g.Expect(told.Campaigns).To(gomega.HaveLen(campaigns))
+	})
+	return told
 }
 
 // quarantine is what the verb tells.

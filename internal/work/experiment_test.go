@@ -2,10 +2,13 @@ package work_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"github.com/tertulia-crm/tertulia/internal/campaign"
 	"github.com/tertulia-crm/tertulia/internal/store"
@@ -78,11 +81,23 @@ func TestTheRestGetsTheBetterVariant(t *testing.T) {
 // arrive makes people with the ids from one to another. Those whose id is divisible by ten have not consented.
 func (h *house) arrive(from, to int) {
 	h.t.Helper()
-	h.exec("insert into contact (locale, attr_first_name) select 'es', 'Ana ' || i from generate_series($1::int, $2::int) i order by i", from, to)
-	h.exec("insert into identifier (type, value) select 'email', 'c' || id || '@people.example' from contact where id between $1 and $2 order by id", from, to)
-	h.exec(`insert into identifier_link (identifier_id, contact_id, verified, source)
-		select i.id, c.id, true, 'test' from contact c join identifier i on i.value = 'c' || c.id || '@people.example' where c.id between $1 and $2`, from, to)
-	h.exec("insert into consent (contact_id, purpose, granted, source) select id, 'newsletter', id % 10 <> 0, 'test' from contact where id between $1 and $2", from, to)
+	err := h.db.InTx(context.Background(), func(tx pgx.Tx) error { // or a worker meets somebody who has no address yet
+		for _, statement := range []string{
+			"insert into contact (locale, attr_first_name) select 'es', 'Ana ' || i from generate_series($1::int, $2::int) i order by i",
+			"insert into identifier (type, value) select 'email', 'c' || id || '@people.example' from contact where id between $1 and $2 order by id",
+			`insert into identifier_link (identifier_id, contact_id, verified, source)
+				select i.id, c.id, true, 'test' from contact c join identifier i on i.value = 'c' || c.id || '@people.example' where c.id between $1 and $2`,
+			"insert into consent (contact_id, purpose, granted, source) select id, 'newsletter', id % 10 <> 0, 'test' from contact where id between $1 and $2",
+		} {
+			if _, err := tx.Exec(context.Background(), statement, from, to); err != nil {
+				return fmt.Errorf("%s: %w", statement, err)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		h.t.Fatal(err)
+	}
 }
 
 // A rolling audience goes on: who enters it is written to once, by whichever worker is there, until a person ends it.

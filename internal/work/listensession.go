@@ -70,6 +70,20 @@ func (s *session) run(ctx context.Context) {
 		e.why = errStopped
 	}
 	s.release(ctx, e)
+	s.wakeRotated(ctx)
+}
+
+// wakeRotated has the source read at once where its credentials have become others since this worker took it: the round that noticed may have come before the
+// source was given back, to rest for long because of the old ones.
+func (s *session) wakeRotated(ctx context.Context) {
+	if maps.Equal(s.credentials, s.sourceCredentials()[s.lease.Name]) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseLimit)
+	defer cancel()
+	if err := s.db.WakeSources(ctx, []string{s.lease.Name}); err != nil {
+		logr.FromContextOrDiscard(ctx).Info("cannot have a source with new credentials read at once", "error", store.Brief(err).Error())
+	}
 }
 
 // keep extends the lease while it is needed, and ends the session when the lease is lost or the credentials are others.

@@ -76,7 +76,8 @@ func TestTheLogOfASendNamesNobody(t *testing.T) {
 	h.campaign(nil)
 	h.eventually("the database should refuse intents", func() bool { return log.has("cannot commit intents") })
 	h.relay.Stop()
-	h.exec("drop function refuse() cascade")
+	// To drop it, all of the ledger would have to be locked while workers lock it, too.
+	h.exec("create or replace function refuse() returns trigger language plpgsql as $$ begin return new; end $$")
 	h.eventually("the relay should be missed", func() bool { return log.has("the channel is in trouble") })
 	h.relay.Start()
 	h.becomes("Completed planned 12 sent 10 failed 1 ambiguous 1 pending 0")

@@ -96,7 +96,7 @@ func TestWhateverBreaksAnAnswerIsThereOnce(t *testing.T) {
 		t.Run(string(fault), func(t *testing.T) {
 			t.Parallel()
 			w := newTown(t)
-			w.timeout = time.Second
+			w.timeout = 5 * time.Second
 			_, talk := w.hears(written{source: "fediverse", id: w.ana("¿Abrís?"), text: "¿Abrís?"})
 			uri := w.sky.Post(anaDID, "said1", map[string]any{"text": "¿Abrís?"})
 			_, skyTalk := w.hears(written{source: "sky", id: uri, text: "¿Abrís?"})
@@ -295,6 +295,7 @@ func TestAPersonDecides(t *testing.T) {
 // TestAChannelsRateHoldsAnswers: what is above the day's bound waits for the next one.
 func TestAChannelsRateHoldsAnswers(t *testing.T) {
 	w := newTown(t)
+	w.noon()
 	w.exec(`update channel set rate = '{"perDay": 2}' where name = 'fediverse'`)
 	_, talk := w.hears(written{source: "fediverse", id: w.ana("Contad"), text: "Contad"})
 	var answers []string

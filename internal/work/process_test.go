@@ -19,7 +19,7 @@ import (
 // workerProcess names the variable that makes this test binary a worker for the directory of tenants that it holds.
 const workerProcess = "TERTULIA_TEST_WORKER"
 
-// patientWorker names the variable that gives such a worker the usual time limits, of the relay too.
+// patientWorker names the variable that gives such a worker the usual time limits.
 const patientWorker = "TERTULIA_TEST_PATIENT_WORKER"
 
 // runWorkerProcess works until SIGTERM.
@@ -32,7 +32,7 @@ func runWorkerProcess(dir string) int {
 	// that a test can wait for.
 	o.Lease, o.IntentAge = 500*time.Millisecond, 2*time.Second
 	if os.Getenv(patientWorker) != "" {
-		o.Transport, o.Lease, o.IntentAge = nil, 0, 0
+		o.Lease, o.IntentAge = 0, 0
 	}
 	w, err := work.New(o)
 	if err != nil {

@@ -175,6 +175,20 @@ func (p *proxy) cuts(said []byte) bool {
 	return true
 }
 
+// cutsOn has the connection end on which a statement is said first.
+func (p *proxy) cutsOn(statement string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.cutOn = statement
+}
+
+// hasCut tells whether it has.
+func (p *proxy) hasCut() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.cutOn == ""
+}
+
 // losing makes commits meet their fate from now on.
 func (p *proxy) losing(onCommit func(n int) fate) {
 	p.mu.Lock()

@@ -27,7 +27,7 @@ func (h *house) hook() (*delivertest.HTTPRemote, work.Options) {
 	}
 	remote := delivertest.NewHTTPRemote(h.t, keys, false)
 	_, _, err = h.db.SaveChannel(h.t.Context(), store.Channel{
-		Name: "newsletter", Type: store.WebhookType, Webhook: store.WebhookSettings{URL: remote.URL(), Connections: 2, Timeout: 5},
+		Name: "newsletter", Type: store.WebhookType, Webhook: store.WebhookSettings{URL: remote.URL(), Connections: 2, Timeout: 60},
 	})
 	if err != nil {
 		h.t.Fatal(err)

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
+	"github.com/onsi/gomega"
 
 	"github.com/tertulia-crm/tertulia/internal/campaign"
 	"github.com/tertulia-crm/tertulia/internal/credentials"
@@ -39,21 +39,21 @@ func TestACampaignIsDelivered(t *testing.T) {
 			t.Errorf("the envelope's sender is %q", m.From)
 		}
 	}
-	changes, err := h.db.TakeStatusChanges(context.Background())
-	if err != nil {
-		t.Fatal(err)
-	}
 	want := map[store.StatusChange]bool{
 		{Kind: "Campaign", Name: "spring"}: true, {Kind: "Segment", Name: "everybody"}: true,
 		{Kind: "CRMTenant", Name: "default"}: true, // a worker has come
 	}
 	got := map[store.StatusChange]bool{}
-	for _, c := range changes {
-		got[c] = true
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("status changes differ (-want +got):\n%s", diff)
-	}
+	gomega.NewWithT(t).Eventually(func() map[store.StatusChange]bool {
+		changes, err := h.db.TakeStatusChanges(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range changes {
+			got[c] = true
+		}
+		return got
+	}).WithTimeout(patience).WithPolling(5*time.Millisecond).Should(gomega.Equal(want), "status changes")
 }
 
 func TestTwoWorkers(t *testing.T) {

@@ -14,12 +14,16 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/tertulia-crm/tertulia/internal/local/ports/portstest"
 )
 
 // running starts a sink in this process.
 func running(t *testing.T, script Script) (Options, *Record) {
 	t.Helper()
-	o := Options{Listen: free(t), Endpoint: free(t), Control: free(t), Record: filepath.Join(t.TempDir(), "record"), Script: script}
+	o := Options{
+		Listen: portstest.Address(t), Endpoint: portstest.Address(t), Control: portstest.Address(t), Record: filepath.Join(t.TempDir(), "record"), Script: script,
+	}
 	args, err := o.Args()
 	if err != nil {
 		t.Fatal(err)
@@ -36,16 +40,6 @@ func running(t *testing.T, script Script) (Options, *Record) {
 	return o, NewRecord(o.Record)
 }
 
-func free(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = listener.Close() }()
-	return listener.Addr().String()
-}
-
 // client speaks to a sink, line by line.
 type client struct {
 	t    *testing.T
@@ -55,7 +49,7 @@ type client struct {
 
 func dial(t *testing.T, address string) *client {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); ; {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
 		conn, err := net.Dial("tcp", address)
 		if err == nil {
 			t.Cleanup(func() { _ = conn.Close() })
