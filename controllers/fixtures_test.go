@@ -240,15 +240,21 @@ func (h *home) built(name string, members int64) {
 	}
 }
 
-// eventNotes lists the notes of the events about an object with a reason.
-func (h *home) eventNotes(name, reason string) []string {
+// events are those of the namespace.
+func (h *home) events() []corev1.Event {
 	h.t.Helper()
 	var list corev1.EventList
 	if err := h.api.List(context.WithoutCancel(h.t.Context()), &list, client.InNamespace(h.namespace)); err != nil {
 		h.t.Fatal(err)
 	}
+	return list.Items
+}
+
+// eventNotes lists the notes of the events about an object with a reason.
+func (h *home) eventNotes(name, reason string) []string {
+	h.t.Helper()
 	var notes []string
-	for _, e := range list.Items {
+	for _, e := range h.events() {
 		if e.InvolvedObject.Name == name && e.Reason == reason {
 			notes = append(notes, e.Message)
 		}
@@ -259,12 +265,8 @@ func (h *home) eventNotes(name, reason string) []string {
 // toldOf are the objects of which events with a reason tell, by kind and name.
 func (h *home) toldOf(reason string) map[string]bool {
 	h.t.Helper()
-	var list corev1.EventList
-	if err := h.api.List(h.t.Context(), &list, client.InNamespace(h.namespace)); err != nil {
-		h.t.Fatal(err)
-	}
 	told := map[string]bool{}
-	for _, e := range list.Items {
+	for _, e := range h.events() {
 		if e.Reason == reason {
 			told[e.InvolvedObject.Kind+"/"+e.InvolvedObject.Name] = true
 		}
