@@ -229,7 +229,6 @@ func TestMentionsAreNotReadThrough(t *testing.T) {
 	l.take(l.lease("rare"), rare...)
 	public := query(t, l.DB, "select public_id::text from mention where native_id = '3'")[0]
 	author := query(t, l.DB, "select a.public_id::text from author a join mention m on m.author_id = a.id where m.native_id = '3'")[0]
-	one := l.onOne()
 	l.exec("analyze")
 	last, err := l.MentionsNow(ctx)
 	if err != nil {
@@ -240,8 +239,9 @@ func TestMentionsAreNotReadThrough(t *testing.T) {
 	if _, err := another.Mention(ctx, public); err != nil {
 		t.Fatal(err)
 	}
-	another.flushed()
-	l.flushed()
+	another.Close()
+	endConnections(t, l.DB)
+	one := l.onOne()
 	list := func(q store.MentionQuery) func() error {
 		q.Limit = 20
 		return func() error {
@@ -312,18 +312,6 @@ func (l listening) onOne() listening {
 	}
 	l.t.Cleanup(db.Close)
 	return listening{db, l.t}
-}
-
-// flushed has all connections tell what they have read. One that rests would do so by itself some seconds later, while another one is measured.
-func (l listening) flushed() {
-	l.t.Helper()
-	for _, c := range l.Pool.AcquireAllIdle(context.Background()) {
-		_, err := c.Exec(context.Background(), "select pg_stat_force_next_flush()")
-		c.Release()
-		if err != nil {
-			l.t.Fatal(err)
-		}
-	}
 }
 
 // mentionReads counts the rows that the only connection has read of mentions and what hangs on them.

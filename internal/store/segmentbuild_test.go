@@ -310,9 +310,6 @@ func TestSettleSegments(t *testing.T) {
 // TestRotateChanges works off what both sides of the queue hold, while the sides take turns.
 func TestRotateChanges(t *testing.T) {
 	f := newFollowing(t, 50)
-	for _, side := range []string{"segment_change_0", "segment_change_1"} {
-		f.exec("alter table " + side + " set (autovacuum_enabled = off)") // who holds a side keeps it from being truncated
-	}
 	f.segment("rich", `contact.spent > 2.0`)
 	f.settle()
 	size := func() (bytes [2]int64) {
