@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/tertulia-crm/tertulia/internal/pace"
+	"github.com/tertulia-crm/tertulia/internal/store/storetest"
 )
 
 var paceScenarios = []Scenario{
@@ -20,9 +21,7 @@ var paceScenarios = []Scenario{
 const pacedSeconds = 5
 
 func killWhilePaced(ctx context.Context, w *world) error {
-	// The tenant lives where it is about noon, so that no day ends meanwhile. The names of these zones count westwards.
-	zone := fmt.Sprintf("Etc/GMT%+d", time.Now().UTC().Hour()-12)
-	if _, err := w.db.Pool.Exec(ctx, "update tenant set time_zone = $1", zone); err != nil {
+	if _, err := w.db.Pool.Exec(ctx, "update tenant set time_zone = $1", storetest.NoonZone()); err != nil { // no day ends meanwhile
 		return fmt.Errorf("move the tenant: %w", err)
 	}
 	limits := pace.Limits{PerSecond: w.parameters.Size / pacedSeconds, PerDay: int64(w.parameters.Size) * 7 / 10}

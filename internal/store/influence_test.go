@@ -13,11 +13,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
-	"github.com/onsi/gomega"
 
 	"github.com/tertulia-crm/tertulia/internal/listen"
 	"github.com/tertulia-crm/tertulia/internal/monitor/influence"
 	"github.com/tertulia-crm/tertulia/internal/store"
+	"github.com/tertulia-crm/tertulia/internal/store/storetest"
 )
 
 // influenced is a database with two sources and a monitor, whose topics 1, 2 and 3 are of the brand, a product and a competitor.
@@ -26,8 +26,7 @@ type influenced struct{ listening }
 func newInfluenced(t testing.TB) influenced {
 	t.Helper()
 	l := newListening(t, "a", "b")
-	noon := fmt.Sprintf("Etc/GMT%+d", time.Now().UTC().Hour()-12) // where it is noon: no night begins while a test runs
-	if _, err := l.SaveTenant(t.Context(), store.Tenant{ID: "velo", Namespace: "velo", TimeZone: noon, Locales: []string{"es"}}); err != nil {
+	if _, err := l.SaveTenant(t.Context(), store.Tenant{ID: "velo", Namespace: "velo", TimeZone: storetest.NoonZone(), Locales: []string{"es"}}); err != nil {
 		t.Fatal(err)
 	}
 	l.exec("insert into monitor (name, accounts) values ('velo', array['@velo@social.example'])")
@@ -241,9 +240,7 @@ func TestInfluenceOfWhatIsCommittedLate(t *testing.T) {
 		_, err := l.TakeMentions(ctx, slow, listen.Batch{Network: social}, []store.Judged{renamed})
 		done <- err
 	}()
-	gomega.NewWithT(t).Eventually(func() []string {
-		return query(t, l.DB, "select query from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()")
-	}, time.Minute, time.Millisecond).ShouldNot(gomega.BeEmpty())
+	l.waits()
 	l.take(quick, post("2", by("bea"), takesUp(listen.Reply, now, []int64{1}, "ana")))
 	l.add()
 	if n := len(l.edges(now)); n != 0 {

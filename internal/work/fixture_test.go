@@ -181,8 +181,7 @@ func (h *house) frozen() int64 {
 // noon has the tenant live where it is about noon, so that no day ends while a test counts by days.
 func (h *house) noon() {
 	h.t.Helper()
-	// The names of these zones count westwards.
-	h.exec("update tenant set time_zone = $1", fmt.Sprintf("Etc/GMT%+d", time.Now().UTC().Hour()-12))
+	h.exec("update tenant set time_zone = $1", storetest.NoonZone())
 }
 
 // options are those of a quick worker.

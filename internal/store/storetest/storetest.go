@@ -26,6 +26,11 @@ const template = "tertulia_template"
 // settings are those of servers for tests. Autovacuum comes by when it likes: what planners know of a table, and what is read of it, is the test's own.
 var settings = map[string]string{"autovacuum": "off"}
 
+// NoonZone is a time zone in which it is about noon: of a tenant that lives there no day ends, and no night begins, while a test runs.
+func NoonZone() string {
+	return fmt.Sprintf("Etc/GMT%+d", time.Now().UTC().Hour()-12) // the names of these zones count westwards
+}
+
 var shared struct {
 	once     sync.Once
 	server   *postgres.Server
